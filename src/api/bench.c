@@ -1,0 +1,333 @@
+/* rgpu_bench: what a device does, measured through the same tables that jobs use, on moving pictures
+ * with detail and noise that it makes itself. */
+#include <rgpu/device.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/device.h"
+#include "base/clock.h"
+#include "codec/codec_log.h"
+
+#define SOURCE_FRAMES 32        /* played forwards and backwards, so that motion never jumps */
+#define PACKETS_MAX 256
+
+struct bench {
+    struct device_info device;
+    const struct codec_backend *backend;
+    double seconds;
+    int (*result)(void *opaque, const struct rgpu_bench_result *figure);
+    void *opaque;
+    struct frame *frames[SOURCE_FRAMES];
+    struct packet packets[PACKETS_MAX]; /* of the last encode */
+    int packets_count;
+};
+
+/* A stop watch for one figure. */
+struct watch {
+    int64_t start_ns, cpu_ns;
+};
+
+static struct watch watch_start(void)
+{
+    return (struct watch){clock_now_ns(), clock_cpu_ns()};
+}
+
+static bool watch_over(const struct bench *b, const struct watch *w)
+{
+    return (double)(clock_now_ns() - w->start_ns) / 1e9 >= b->seconds;
+}
+
+static int tell(struct bench *b, const struct watch *w, const char *what, int width, int height,
+                int64_t frames)
+{
+    const double wall = (double)(clock_now_ns() - w->start_ns) / 1e9;
+    const double cpu = (double)(clock_cpu_ns() - w->cpu_ns) / 1e9;
+    const struct rgpu_bench_result figure = {
+        .what = what,
+        .width = width,
+        .height = height,
+        .frames_per_second = (double)frames / wall,
+        .cpu_seconds_per_1000_frames = frames ? cpu * 1000 / (double)frames : 0,
+    };
+    return b->result(b->opaque, &figure) == 0 ? 0 : RGPU_ERROR_CANCELLED;
+}
+
+/* ---- pictures --------------------------------------------------------------------------------- */
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+static void paint(struct frame *frame, int number)
+{
+    uint32_t random = 0x9e3779b9u + (uint32_t)number;
+    for (int p = 0; p < 3; p++) {
+        const int width = pixel_plane_width(frame->format, p, frame->width);
+        const int height = pixel_plane_height(frame->format, p, frame->height);
+        const int shift = p ? number : 2 * number;
+        for (int y = 0; y < height; y++) {
+            uint8_t *line = frame->data[p] + y * frame->stride[p];
+            for (int x = 0; x < width; x++) {
+                int texture = ((x + shift) * (y + shift / 2) >> 6) & 63;
+                int slope = (x * 96 / width) + (y * 48 / height);
+                line[x] = (uint8_t)(32 + texture + slope + (int)(next_random(&random) & 7));
+            }
+        }
+    }
+}
+
+static void free_frames(struct bench *b)
+{
+    for (int i = 0; i < SOURCE_FRAMES; i++)
+        frame_unref(&b->frames[i]);
+}
+
+static int make_frames(struct bench *b, int width, int height, struct error *err)
+{
+    free_frames(b);
+    for (int i = 0; i < SOURCE_FRAMES; i++) {
+        b->frames[i] = frame_new(PIXEL_YUV420P, width, height);
+        if (!b->frames[i])
+            return error_memory(err, "test pictures");
+        paint(b->frames[i], i);
+    }
+    return 0;
+}
+
+/* The n-th frame of the endless film, as a frame of its own pts that shares the picture. */
+static struct frame *film_frame(struct bench *b, int64_t n)
+{
+    const int turn = (int)(n % (2 * SOURCE_FRAMES - 2));
+    return b->frames[turn < SOURCE_FRAMES ? turn : 2 * SOURCE_FRAMES - 2 - turn];
+}
+
+/* ---- encode ----------------------------------------------------------------------------------- */
+
+static void free_packets(struct bench *b)
+{
+    for (int i = 0; i < b->packets_count; i++)
+        packet_done(&b->packets[i]);
+    b->packets_count = 0;
+}
+
+/* Takes what the encoder has; the first packets are kept for the decoder's turn. */
+static int drain_packets(struct bench *b, void *encoder, int64_t *frames, struct error *err)
+{
+    struct packet pkt = {0};
+    int ret;
+    while ((ret = b->backend->encoder->receive(encoder, &pkt, err)) == 0) {
+        (*frames)++;
+        if (b->packets_count < PACKETS_MAX) {
+            pkt.ordinal = (uint64_t)b->packets_count;
+            b->packets[b->packets_count++] = packet_move(&pkt);
+        }
+        packet_done(&pkt);
+    }
+    return ret == RGPU_ERROR_AGAIN || ret == RGPU_ERROR_END ? 0 : ret;
+}
+
+static int encode_film(struct bench *b, void *encoder, const struct watch *watch, int64_t *frames,
+                       struct error *err)
+{
+    const struct encoder_ops *ops = b->backend->encoder;
+    for (int64_t n = 0; !watch_over(b, watch) || n < 2; n++) {
+        struct frame *frame = film_frame(b, n);
+        frame->pts = n;
+        frame->duration = 1;
+        frame->flags = n % 60 ? 0 : FRAME_KEY;
+        int ret;
+        while ((ret = ops->send(encoder, frame, err)) == RGPU_ERROR_AGAIN)
+            if ((ret = drain_packets(b, encoder, frames, err)) != 0)
+                return ret;
+        if (ret == 0)
+            ret = drain_packets(b, encoder, frames, err);
+        if (ret != 0)
+            return ret;
+    }
+    int ret;
+    while ((ret = ops->send(encoder, NULL, err)) == RGPU_ERROR_AGAIN)
+        if ((ret = drain_packets(b, encoder, frames, err)) != 0)
+            return ret;
+    return ret == 0 ? drain_packets(b, encoder, frames, err) : ret;
+}
+
+static int bench_encode(struct bench *b, const char *codec, int width, int height, int speed,
+                        struct error *err)
+{
+    struct encoder_params params = {
+        .device = b->device.index,
+        .width = width,
+        .height = height,
+        .format = b->backend->encoder->format(codec, "", PIXEL_YUV420P),
+        .time_base = {1, 30},
+        .frame_rate = {30, 1},
+        .rate = RATE_VBR,
+        .bit_rate_bps = (int64_t)width * height * 5 / 2,
+        .speed = speed,
+        .bframes = -1,
+    };
+    snprintf(params.codec, sizeof(params.codec), "%s", codec);
+    if (params.format != PIXEL_YUV420P)
+        return 0; /* no such encoder here */
+    void *encoder = NULL;
+    int ret = b->backend->encoder->open(&encoder, &params, err);
+    if (ret != 0)
+        return ret;
+    int64_t frames = 0;
+    char what[64];
+    snprintf(what, sizeof(what), "encode %s p%d", codec, speed);
+    free_packets(b);
+    const struct watch watch = watch_start();
+    ret = encode_film(b, encoder, &watch, &frames, err);
+    b->backend->encoder->close(encoder);
+    return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
+}
+
+/* ---- decode ----------------------------------------------------------------------------------- */
+
+static int drain_frames(struct bench *b, void *decoder, int64_t *frames, struct error *err)
+{
+    struct frame *frame = NULL;
+    int ret;
+    while ((ret = b->backend->decoder->receive(decoder, &frame, err)) == 0) {
+        (*frames)++;
+        frame_unref(&frame);
+    }
+    return ret == RGPU_ERROR_AGAIN || ret == RGPU_ERROR_END ? 0 : ret;
+}
+
+/* Plays the kept packets over and over: they begin with a key frame. */
+static int decode_film(struct bench *b, void *decoder, const struct watch *watch, int64_t *frames,
+                       struct error *err)
+{
+    const struct decoder_ops *ops = b->backend->decoder;
+    for (int64_t n = 0; !watch_over(b, watch) || n < b->packets_count; n++) {
+        struct packet pkt = b->packets[n % b->packets_count];
+        pkt.pts += n / b->packets_count * PACKETS_MAX;
+        pkt.ordinal = (uint64_t)n;
+        int ret;
+        while ((ret = ops->send(decoder, &pkt, err)) == RGPU_ERROR_AGAIN)
+            if ((ret = drain_frames(b, decoder, frames, err)) != 0)
+                return ret;
+        if (ret == 0)
+            ret = drain_frames(b, decoder, frames, err);
+        if (ret != 0)
+            return ret;
+    }
+    int ret = ops->send(decoder, NULL, err);
+    return ret == 0 ? drain_frames(b, decoder, frames, err) : ret;
+}
+
+/* Decodes what the encoder's last turn has left. */
+static int bench_decode(struct bench *b, const char *codec, int width, int height, struct error *err)
+{
+    struct track track = {.width = width,
+                          .height = height,
+                          .time_base = {1, 30},
+                          .frame_rate = {30, 1},
+                          .codec_profile = -99,
+                          .codec_level = -99,
+                          .reorder_frames = -1};
+    snprintf(track.codec, sizeof(track.codec), "%s", codec);
+    if (!b->packets_count)
+        return 0;
+    void *decoder = NULL;
+    int ret = b->backend->decoder->open(
+        &decoder, &(struct decoder_params){.track = &track, .device = b->device.index}, err);
+    if (ret != 0)
+        return ret;
+    int64_t frames = 0;
+    char what[64];
+    snprintf(what, sizeof(what), "decode %s", codec);
+    const struct watch watch = watch_start();
+    ret = decode_film(b, decoder, &watch, &frames, err);
+    b->backend->decoder->close(decoder);
+    return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
+}
+
+/* ---- scale ------------------------------------------------------------------------------------ */
+
+static int bench_scale(struct bench *b, int width, int height, struct error *err)
+{
+    static const struct scaler_output rungs[] = {{1920, 1080, PIXEL_YUV420P},
+                                                 {1280, 720, PIXEL_YUV420P},
+                                                 {854, 480, PIXEL_YUV420P},
+                                                 {640, 360, PIXEL_YUV420P}};
+    struct scaler_params params = {
+        .device = b->device.index, .width = width, .height = height, .format = PIXEL_YUV420P};
+    char what[64] = "scale to";
+    for (size_t i = 0; i < sizeof(rungs) / sizeof(rungs[0]); i++) {
+        if (rungs[i].height >= height)
+            continue;
+        size_t length = strlen(what);
+        params.outputs[params.outputs_count++] = rungs[i];
+        snprintf(what + length, sizeof(what) - length, "%s%dp", length > 8 ? "+" : " ",
+                 rungs[i].height);
+    }
+    void *scaler = NULL;
+    int ret = b->backend->scaler->open(&scaler, &params, err);
+    if (ret != 0)
+        return ret;
+    int64_t frames = 0;
+    const struct watch watch = watch_start();
+    while (ret == 0 && (!watch_over(b, &watch) || frames < 2)) {
+        struct frame *out[RENDITIONS_MAX] = {0};
+        ret = b->backend->scaler->run(scaler, film_frame(b, frames++),
+                                      (1u << params.outputs_count) - 1, out, err);
+        for (int i = 0; i < params.outputs_count; i++)
+            frame_unref(&out[i]);
+    }
+    b->backend->scaler->close(scaler);
+    return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
+}
+
+/* ---- all -------------------------------------------------------------------------------------- */
+
+static int bench_size(struct bench *b, int width, int height, struct error *err)
+{
+    static const struct {
+        const char *codec;
+        int speed;
+    } encodes[] = {{"av1", 1}, {"hevc", 1}, {"h264", 4}, {"h264", 2}, {"h264", 1}};
+    int ret = make_frames(b, width, height, err);
+    for (size_t i = 0; i < sizeof(encodes) / sizeof(encodes[0]) && ret == 0; i++) {
+        ret = bench_encode(b, encodes[i].codec, width, height, encodes[i].speed, err);
+        const bool last = i + 1 == sizeof(encodes) / sizeof(encodes[0]) ||
+                          strcmp(encodes[i].codec, encodes[i + 1].codec) != 0;
+        if (ret == 0 && last)
+            ret = bench_decode(b, encodes[i].codec, width, height, err);
+    }
+    return ret == 0 ? bench_scale(b, width, height, err) : ret;
+}
+
+int rgpu_bench(const char *device, double seconds,
+               int (*result)(void *opaque, const struct rgpu_bench_result *figure), void *opaque,
+               char *message, size_t message_size)
+{
+    static const int sizes[][2] = {{1280, 720}, {1920, 1080}, {3840, 2160}};
+    struct error err = {0};
+    struct bench *b = calloc(1, sizeof(*b));
+    if (!b)
+        return RGPU_ERROR_MEMORY;
+    b->seconds = seconds > 0 ? seconds : 1;
+    b->result = result;
+    b->opaque = opaque;
+    codec_log_to_sink();
+    int ret = device_choose(device, &b->device, &err);
+    b->backend = ret == 0 ? codec_backend(b->device.kind) : NULL;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && ret == 0; i++)
+        ret = bench_size(b, sizes[i][0], sizes[i][1], &err);
+    free_packets(b);
+    free_frames(b);
+    free(b);
+    if (message && message_size)
+        snprintf(message, message_size, "%s", err.text);
+    return ret;
+}

@@ -1,0 +1,103 @@
+#include "api/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rgpu/device.h>
+
+#define DEVICES_MAX 64
+
+static const enum device_kind kinds[] = {DEVICE_CUDA, DEVICE_CPU}; /* best first */
+#define KINDS_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+
+static int list(enum device_kind kind, struct device_info ret[DEVICES_MAX])
+{
+    const struct codec_backend *backend = codec_backend(kind);
+    int count = backend ? backend->devices(ret, DEVICES_MAX) : 0;
+    return count < DEVICES_MAX ? count : DEVICES_MAX;
+}
+
+void device_name(const struct device_info *device, char *ret, size_t size)
+{
+    if (device->kind == DEVICE_CPU)
+        snprintf(ret, size, "cpu");
+    else
+        snprintf(ret, size, "cuda:%d", device->index);
+}
+
+int device_choose(const char *name, struct device_info *ret, struct error *err)
+{
+    struct device_info devices[DEVICES_MAX];
+    const bool any = !name || !*name || !strcmp(name, "auto");
+    if (!any && strcmp(name, "cpu") != 0 && strncmp(name, "cuda:", 5) != 0)
+        return error_set(err, RGPU_ERROR_PARAM, "device '%s' is not auto, cpu or cuda:N", name);
+    for (size_t k = 0; k < KINDS_COUNT; k++) {
+        int count = list(kinds[k], devices);
+        for (int i = 0; i < count; i++) {
+            char own[32];
+            device_name(&devices[i], own, sizeof(own));
+            if (any || !strcmp(own, name)) {
+                *ret = devices[i];
+                return 0;
+            }
+        }
+    }
+    return error_set(err, RGPU_ERROR_DEVICE,
+                     "there is no device %s here; rgpu devices lists what there is", name);
+}
+
+/* Appends "name," to a list that is cut at its end. */
+static void append(char *list_text, size_t size, const char *name)
+{
+    size_t length = strlen(list_text);
+    snprintf(list_text + length, size - length, "%s%s", length ? "," : "", name);
+}
+
+static bool can_decode(const struct codec_backend *backend, int device, const char *codec)
+{
+    struct track track = {.width = 64, .height = 64, .time_base = {1, 25}};
+    snprintf(track.codec, sizeof(track.codec), "%s", codec);
+    void *decoder = NULL;
+    if (backend->decoder->open(&decoder,
+                               &(struct decoder_params){
+                                   .track = &track, .device = device, .threads = 1},
+                               NULL) != 0)
+        return false;
+    backend->decoder->close(decoder);
+    return true;
+}
+
+static void describe(const struct device_info *device, struct rgpu_device_info *ret)
+{
+    static const char *const decoders[] = {"h264", "hevc",       "av1",   "vp9", "vp8", "mpeg2video",
+                                           "mpeg4", "prores", "mjpeg", "vc1"};
+    static const char *const encoders[] = {"h264", "hevc", "av1"};
+    const struct codec_backend *backend = codec_backend(device->kind);
+    *ret = (struct rgpu_device_info){.cores = device->cores, .memory_bytes = device->memory_bytes};
+    device_name(device, ret->name, sizeof(ret->name));
+    snprintf(ret->description, sizeof(ret->description), "%s", device->name);
+    for (size_t i = 0; i < sizeof(decoders) / sizeof(decoders[0]); i++)
+        if (can_decode(backend, device->index, decoders[i]))
+            append(ret->decoders, sizeof(ret->decoders), decoders[i]);
+    for (size_t i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++)
+        if (backend->encoder->format(encoders[i], "", PIXEL_YUV420P) != PIXEL_NONE)
+            append(ret->encoders, sizeof(ret->encoders), encoders[i]);
+}
+
+int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
+{
+    int total = 0;
+    for (size_t k = 0; k < KINDS_COUNT; k++) {
+        struct device_info devices[DEVICES_MAX];
+        int count = list(kinds[k], devices);
+        for (int i = 0; i < count; i++, total++) {
+            struct rgpu_device_info info;
+            if (total >= max)
+                continue;
+            describe(&devices[i], &info);
+            memcpy((char *)ret + (size_t)total * size, &info, size < sizeof(info) ? size : sizeof(info));
+        }
+    }
+    return total;
+}

@@ -1,0 +1,61 @@
+/* The file job behind rgpu/transcode.h: what its files share. Not seen by others. */
+#ifndef API_TRANSCODE_H
+#define API_TRANSCODE_H
+
+#include <pthread.h>
+
+#include <rgpu/transcode.h>
+
+#include "api/rung.h"
+#include "dispatch/dispatch.h"
+#include "file/cutter.h"
+#include "file/outputs.h"
+#include "node/node.h"
+
+#define WARNINGS_MAX 64
+
+struct rgpu_transcode {
+    /* Set at open, then used by the job's thread only. */
+    struct reader *reader;
+    struct outputs *outputs;
+    struct cutter *cutter;
+    struct job *job;            /* NULL: nothing is encoded (source rungs only) */
+    struct node *node;
+    struct rung rungs[RENDITIONS_MAX];
+    int rungs_count;
+    int rendition_rung[RENDITIONS_MAX]; /* rung of each rendition */
+    int renditions_count;
+    char *input;
+    bool verify, input_ended;
+    int64_t start_us, end_us;   /* on the source's time line; end 0: none */
+    int64_t duration_us;        /* of the part; 0 unknown */
+    int64_t started_ns;
+    int64_t frames_done, damaged;
+
+    pthread_t thread;
+    bool started;
+    int cancelled;              /* atomic */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool ended;                 /* protected by `lock`, as all below */
+    struct error failure;       /* code 0: none */
+    char warnings[WARNINGS_MAX][ERROR_TEXT_MAX];
+    int warnings_count;
+    struct rgpu_progress progress;
+};
+
+/* The job's thread. */
+void *transcode_run(void *opaque);
+
+/* Adds a warning once. Any thread. */
+void transcode_warn(struct rgpu_transcode *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+bool transcode_cancelled(struct rgpu_transcode *t);
+
+/* Decodes the results and compares them with the source; fills the rungs' PSNR. VERIFY names the rung
+ * and the first difference. */
+int transcode_verify(struct rgpu_transcode *t, struct error *err);
+
+#endif

@@ -1,0 +1,28 @@
+/* An error with its code and one readable line that names the thing and the remedy.
+ *
+ * Functions that can fail return a code (0 or negative) and fill a `struct error` that the caller
+ * lends them; NULL is allowed where the caller does not want the text. On success it is untouched.
+ * Threads: none of its own. Memory: no allocation. Limits: text is cut at ERROR_TEXT_MAX. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <rgpu/error.h>
+
+#define ERROR_TEXT_MAX 512
+
+struct error {
+    int code;
+    char text[ERROR_TEXT_MAX];
+};
+
+/* Fills `err` (may be NULL) and returns `code`, so that `return error_set(...)` reads well. */
+int error_set(struct error *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Code for an errno value: ENOSPC gives RGPU_ERROR_NO_SPACE, and so on; IO where none fits. */
+int error_from_errno(int errno_value);
+
+/* Out of memory, naming what the memory was for. */
+int error_memory(struct error *err, const char *what);
+
+#endif

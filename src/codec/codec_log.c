@@ -1,0 +1,33 @@
+#include "codec/codec_log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libavutil/log.h>
+
+#include "base/log.h"
+
+static void forward(void *context, int level, const char *format, va_list args)
+{
+    if (level > AV_LOG_WARNING)
+        return;
+    char line[1024];
+    int prefix = 1;
+    av_log_format_line2(context, level, format, args, line, sizeof(line), &prefix);
+    line[strcspn(line, "\n")] = '\0';
+    /* The libraries' warnings are about details; what matters comes back as an error of ours. */
+    log_line(LOG_DEBUG, "%s", line);
+}
+
+static void install(void)
+{
+    av_log_set_callback(forward);
+}
+
+void codec_log_to_sink(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+}

@@ -1,0 +1,654 @@
+#include "dispatch/dispatch.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "dispatch/segment.h"
+
+#define JOB_ID 1
+#define NOTES_MAX 32
+#define ACTIVE_SEGMENTS_MAX 128
+#define RETAINED_BYTES_MAX ((int64_t)256 << 20) /* input of all segments together */
+#define HELD_RESULT_BYTES_MAX ((int64_t)256 << 20) /* results that wait for an earlier segment */
+
+struct slot {
+    struct segment *current;    /* its input is being sent; borrowed from the list */
+    int credits;
+    bool drained;               /* nothing was sent since the last drain */
+};
+
+struct peer {
+    struct link *link;          /* owned; NULL once the node is lost */
+    bool acknowledged;
+    int slots_count;
+    struct slot slots[JOB_SLOTS_MAX];
+    struct node_hello hello;
+};
+
+struct job {
+    struct job_params params;
+    struct peer peers[DISPATCH_NODES_MAX];
+    int peers_count;
+
+    struct segment *first, *last; /* in film order; owned */
+    int segments_count;
+    bool input_open;            /* `last` is being filled */
+    bool finished;
+    int64_t packets_received[RENDITIONS_MAX];
+    int retries;
+
+    struct track headers[RENDITIONS_MAX];
+    bool header_known[RENDITIONS_MAX], header_given[RENDITIONS_MAX];
+    char notes[NOTES_MAX][ERROR_TEXT_MAX];
+    int notes_count, notes_given;
+    struct error failure;       /* code 0: none */
+
+    pthread_mutex_t wake_lock;
+    pthread_cond_t wake;
+    bool awake;                 /* protected by `wake_lock` */
+};
+
+void job_output_done(struct job_output *out)
+{
+    packet_done(&out->packet);
+    track_done(&out->track);
+    *out = (struct job_output){0};
+}
+
+static void wakeup(void *opaque)
+{
+    job_wakeup(opaque);
+}
+
+static int fail(struct job *job, int code, const char *text)
+{
+    if (job->failure.code == 0)
+        error_set(&job->failure, code, "%s", text);
+    return job->failure.code;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+int job_open(struct job **ret, struct job_params *params, struct error *err)
+{
+    struct job *job = calloc(1, sizeof(*job));
+    if (!job) {
+        track_done(&params->source);
+        return error_memory(err, "a job");
+    }
+    job->params = *params;
+    params->source = (struct track){0};
+    pthread_mutex_init(&job->wake_lock, NULL);
+    clock_cond_init(&job->wake);
+    *ret = job;
+    return 0;
+}
+
+int job_add_node(struct job *job, struct link *link, struct error *err)
+{
+    if (job->peers_count == DISPATCH_NODES_MAX) {
+        link_close(&link);
+        return error_set(err, RGPU_ERROR_LIMIT, "a job takes at most %d nodes", DISPATCH_NODES_MAX);
+    }
+    struct message msg = {.type = MESSAGE_JOB_CREATE, .job = JOB_ID};
+    if (message_block(&msg) != 0) {
+        link_close(&link);
+        return error_memory(err, "a job description");
+    }
+    *msg.job_params = job->params;
+    msg.job_params->source = track_share(&job->params.source);
+    link_set_wakeup(link, wakeup, job);
+    int ret = link_send(link, &msg, -1);
+    message_done(&msg);
+    if (ret != 0) {
+        link_close(&link);
+        return error_set(err, RGPU_ERROR_NODE, "the node hung up before it got the job");
+    }
+    job->peers[job->peers_count++].link = link;
+    return 0;
+}
+
+void job_close(struct job **job)
+{
+    struct job *j = *job;
+    *job = NULL;
+    if (!j)
+        return;
+    const bool ended = j->finished && !j->first && j->failure.code == 0;
+    for (int i = 0; i < j->peers_count; i++) {
+        struct message msg = {.type = ended ? MESSAGE_JOB_COMPLETE : MESSAGE_JOB_CANCEL, .job = JOB_ID};
+        if (j->peers[i].link)
+            link_send(j->peers[i].link, &msg, 0);
+        link_close(&j->peers[i].link);
+    }
+    while (j->first) {
+        struct segment *next = j->first->next;
+        segment_free(j->first);
+        j->first = next;
+    }
+    for (int i = 0; i < RENDITIONS_MAX; i++)
+        track_done(&j->headers[i]);
+    track_done(&j->params.source);
+    pthread_cond_destroy(&j->wake);
+    pthread_mutex_destroy(&j->wake_lock);
+    free(j);
+}
+
+/* ---- input ------------------------------------------------------------------------------------ */
+
+int job_begin(struct job *job, uint32_t segment, int64_t start_pts, uint64_t first_ordinal)
+{
+    struct segment *s = segment_new(segment, start_pts, first_ordinal);
+    if (!s)
+        return fail(job, RGPU_ERROR_MEMORY, "out of memory for a segment");
+    if (job->last)
+        job->last->next = s;
+    else
+        job->first = s;
+    job->last = s;
+    s->let_go = s->committed = job->params.streaming;
+    job->segments_count++;
+    job->input_open = true;
+    return 0;
+}
+
+static int add_input(struct job *job, struct item *item)
+{
+    int ret = segment_add_input(job->last, item);
+    packet_done(&item->packet);
+    frame_unref(&item->frame);
+    return ret == 0 ? 0 : fail(job, ret, "out of memory for a segment's input");
+}
+
+int job_packet(struct job *job, struct packet *pkt)
+{
+    return add_input(job, &(struct item){.packet = packet_move(pkt)});
+}
+
+int job_frame(struct job *job, struct frame **frame)
+{
+    struct item item = {.frame = *frame};
+    *frame = NULL;
+    return add_input(job, &item);
+}
+
+int job_tail(struct job *job, int64_t end_pts)
+{
+    job->last->has_tail = true;
+    job->last->end_pts = end_pts;
+    job->last->tail_index = job->last->released + job->last->input.count;
+    return 0;
+}
+
+int job_end(struct job *job, int64_t frames_expected, uint64_t pts_digest)
+{
+    job->last->frames_expected = frames_expected;
+    job->last->pts_digest_expected = pts_digest;
+    job->last->input_ended = true;
+    job->input_open = false;
+    return 0;
+}
+
+void job_finish(struct job *job)
+{
+    job->finished = true;
+}
+
+/* ---- what there is to do ---------------------------------------------------------------------- */
+
+static struct segment *first_unassigned(struct job *job)
+{
+    struct segment *s = job->first;
+    while (s && s->assigned)
+        s = s->next;
+    return s;
+}
+
+/* Slots that could take a segment at once. */
+static int idle_slots(const struct job *job)
+{
+    int idle = 0;
+    for (int i = 0; i < job->peers_count; i++)
+        for (int k = 0; job->peers[i].link && k < job->peers[i].slots_count; k++)
+            idle += !job->peers[i].slots[k].current;
+    return idle;
+}
+
+bool job_accepts(struct job *job)
+{
+    uint64_t unsent = 0;
+    int64_t unsent_bytes = 0, retained = 0;
+    if (job->finished || job->failure.code != 0)
+        return false;
+    for (const struct segment *s = job->first; s; s = s->next) {
+        uint64_t waiting = segment_unsent(s);
+        unsent += waiting;
+        retained += s->input_bytes;
+        if (s->input.count)
+            unsent_bytes += (int64_t)((double)s->input_bytes * (double)waiting / (double)s->input.count);
+    }
+    /* An open segment is let go on: it cannot end otherwise. */
+    if (job->segments_count >= ACTIVE_SEGMENTS_MAX && !job->input_open)
+        return false;
+    if (retained >= RETAINED_BYTES_MAX && unsent)
+        return false;
+    return unsent < JOB_UNSENT_PACKETS || unsent_bytes < JOB_UNSENT_BYTES * idle_slots(job);
+}
+
+static int64_t held_result_bytes(const struct job *job)
+{
+    int64_t held = 0;
+    for (const struct segment *s = job->first ? job->first->next : NULL; s; s = s->next)
+        held += s->result_bytes;
+    return held;
+}
+
+/* ---- sending ---------------------------------------------------------------------------------- */
+
+static struct message to_slot(enum message_type type, int slot)
+{
+    return (struct message){.type = type, .job = JOB_ID, .slot = (uint32_t)slot};
+}
+
+static int post(struct peer *peer, struct message msg)
+{
+    int ret = link_send(peer->link, &msg, 0);
+    message_done(&msg);
+    return ret;
+}
+
+/* Sends items as far as credits and the link go, with the tail at its place. 0: all that there is. */
+static int send_input(struct peer *peer, int slot_index, struct segment *s)
+{
+    struct slot *slot = &peer->slots[slot_index];
+    for (;;) {
+        if (s->has_tail && !s->tail_sent && s->sent == s->tail_index) {
+            struct message tail = to_slot(MESSAGE_SEGMENT_TAIL, slot_index);
+            tail.pts = s->end_pts;
+            if (post(peer, tail) != 0)
+                return RGPU_ERROR_AGAIN;
+            s->tail_sent = true;
+        }
+        if (!segment_unsent(s))
+            return 0;
+        if (!slot->credits)
+            return RGPU_ERROR_AGAIN;
+        struct item item = segment_peek(s);
+        struct message msg =
+            to_slot(item.frame ? MESSAGE_SEGMENT_FRAME : MESSAGE_SEGMENT_PACKET, slot_index);
+        msg.packet = item.packet;
+        msg.frame = item.frame;
+        if (post(peer, msg) != 0)
+            return RGPU_ERROR_AGAIN;
+        segment_advance(s);
+        slot->credits--;
+    }
+}
+
+/* Segments that a slot was given and that have not come back. */
+static int outstanding(const struct job *job, int peer_index, int slot_index)
+{
+    int count = 0;
+    for (const struct segment *s = job->first; s; s = s->next)
+        count += s->assigned && !s->done && s->node == peer_index && s->slot == slot_index;
+    return count;
+}
+
+/* Whether an idle slot elsewhere has less to do than this one. */
+static bool another_is_freer(const struct job *job, int peer_index, int slot_index)
+{
+    const int own = outstanding(job, peer_index, slot_index);
+    for (int i = 0; i < job->peers_count; i++)
+        for (int k = 0; job->peers[i].link && k < job->peers[i].slots_count; k++)
+            if (!job->peers[i].slots[k].current && outstanding(job, i, k) < own)
+                return true;
+    return false;
+}
+
+/* Gives an idle slot the next segment, or tells it that there is none for now. */
+static struct segment *assign(struct job *job, int peer_index, int slot_index)
+{
+    struct peer *peer = &job->peers[peer_index];
+    struct slot *slot = &peer->slots[slot_index];
+    struct segment *s = first_unassigned(job);
+    if (!s) {
+        if (!slot->drained && !job_accepts(job) &&
+            post(peer, to_slot(MESSAGE_SLOT_DRAIN, slot_index)) == 0)
+            slot->drained = true;
+        return NULL;
+    }
+    if (s != job->first && held_result_bytes(job) > HELD_RESULT_BYTES_MAX)
+        return NULL;
+    if (another_is_freer(job, peer_index, slot_index))
+        return NULL;
+    s->assigned = true;
+    s->node = peer_index;
+    s->slot = slot_index;
+    s->attempts++;
+    slot->current = s;
+    return s;
+}
+
+static void serve_slot(struct job *job, int peer_index, int slot_index)
+{
+    struct peer *peer = &job->peers[peer_index];
+    struct slot *slot = &peer->slots[slot_index];
+    for (;;) {
+        struct segment *s = slot->current;
+        if (!s && !(s = assign(job, peer_index, slot_index)))
+            return;
+        if (!s->begin_sent) {
+            struct message begin = to_slot(MESSAGE_SEGMENT_BEGIN, slot_index);
+            begin.segment = s->id;
+            begin.pts = s->start_pts;
+            begin.ordinal = s->first_ordinal;
+            if (post(peer, begin) != 0)
+                return;
+            s->begin_sent = true;
+            slot->drained = false;
+        }
+        if (send_input(peer, slot_index, s) != 0 || !s->input_ended)
+            return;
+        if (post(peer, to_slot(MESSAGE_SEGMENT_END, slot_index)) != 0)
+            return;
+        s->end_sent = true;
+        slot->current = NULL;
+    }
+}
+
+/* ---- receiving -------------------------------------------------------------------------------- */
+
+/* Whether another try may help: not where the job itself is at fault. */
+static bool worth_a_retry(int code)
+{
+    return code == RGPU_ERROR_MEMORY || code == RGPU_ERROR_DEVICE || code == RGPU_ERROR_NODE ||
+           code == RGPU_ERROR_IO || code == RGPU_ERROR_INTERNAL;
+}
+
+/* What was given to a slot and is not done goes back to be given again. slot -1: all of the node. */
+static void take_back(struct job *job, int peer_index, int slot_index, const struct error *why)
+{
+    for (struct segment *s = job->first; s; s = s->next) {
+        if (!s->assigned || s->done || s->node != peer_index ||
+            (slot_index >= 0 && s->slot != slot_index))
+            continue;
+        for (int r = 0; r < job->params.renditions_count; r++)
+            job->packets_received[r] -= s->packets_received[r];
+        if (!worth_a_retry(why->code) || s->attempts >= SEGMENT_ATTEMPTS_MAX || !segment_rewind(s)) {
+            fail(job, why->code, why->text);
+            return;
+        }
+        job->retries++;
+    }
+    for (int k = 0; k < job->peers[peer_index].slots_count; k++)
+        if (slot_index < 0 || k == slot_index)
+            job->peers[peer_index].slots[k].current = NULL;
+}
+
+static void lose_node(struct job *job, int peer_index)
+{
+    const struct error why = {RGPU_ERROR_NODE, "the link to the node was lost"};
+    link_close(&job->peers[peer_index].link);
+    take_back(job, peer_index, -1, &why);
+    for (int i = 0; i < job->peers_count; i++)
+        if (job->peers[i].link)
+            return;
+    fail(job, RGPU_ERROR_NODE, "no node is left for the job");
+}
+
+static void take_header(struct job *job, struct message *msg)
+{
+    uint32_t r = msg->rendition;
+    if (r >= (uint32_t)job->params.renditions_count)
+        return;
+    if (!job->header_known[r]) {
+        job->headers[r] = *msg->track;
+        *msg->track = (struct track){0};
+        job->header_known[r] = true;
+        return;
+    }
+    /* Segments are joined under one header: lanes that disagree would give a broken film. */
+    const struct buffer *a = job->headers[r].extradata, *b = msg->track->extradata;
+    if (!a != !b || (a && (a->size != b->size || memcmp(a->data, b->data, a->size) != 0)))
+        fail(job, RGPU_ERROR_NODE, "two encoders gave different headers for one rendition");
+}
+
+static struct segment *find_segment(struct job *job, uint32_t id, int peer_index)
+{
+    struct segment *s = job->first;
+    while (s && (s->id != id || !s->assigned || s->node != peer_index))
+        s = s->next;
+    return s;
+}
+
+static void take_result(struct job *job, int peer_index, struct message *msg)
+{
+    struct segment *s = find_segment(job, msg->segment, peer_index);
+    uint32_t r = msg->packet.rendition;
+    if (!s || r >= (uint32_t)job->params.renditions_count)
+        return;
+    struct item item = {.packet = packet_move(&msg->packet)};
+    const int64_t size = (int64_t)item.packet.size;
+    if (item_ring_push(&s->results, &item) != 0) {
+        packet_done(&item.packet);
+        fail(job, RGPU_ERROR_MEMORY, "out of memory for results");
+        return;
+    }
+    s->result_bytes += size;
+    s->packets_received[r]++;
+    job->packets_received[r]++;
+}
+
+static void take_note(struct job *job, const char *text)
+{
+    for (int i = 0; i < job->notes_count; i++)
+        if (!strcmp(job->notes[i], text))
+            return;
+    if (job->notes_count < NOTES_MAX)
+        snprintf(job->notes[job->notes_count++], ERROR_TEXT_MAX, "%s", text);
+}
+
+static void take_done(struct job *job, int peer_index, const struct message *msg)
+{
+    struct segment *s = find_segment(job, msg->segment, peer_index);
+    if (!s)
+        return;
+    s->result = *msg->done;
+    s->done = true;
+    if (s->frames_expected == s->result.frames && s->pts_digest_expected != s->result.pts_digest &&
+        !job->params.timestamps_by_order)
+        take_note(job, "the decoder gave some frames other time stamps than their packets had");
+    for (int r = 0; r < job->params.renditions_count; r++) {
+        if (s->packets_received[r] != s->result.packets[r]) {
+            char text[ERROR_TEXT_MAX];
+            snprintf(text, sizeof(text), "segment %u came back with %lld packets instead of %lld",
+                     s->id, (long long)s->packets_received[r], (long long)s->result.packets[r]);
+            fail(job, RGPU_ERROR_NODE, text);
+        }
+    }
+}
+
+static void acknowledge(struct job *job, int peer_index, int slots)
+{
+    struct peer *peer = &job->peers[peer_index];
+    if (slots < 1 || slots > JOB_SLOTS_MAX) {
+        lose_node(job, peer_index);
+        return;
+    }
+    peer->acknowledged = true;
+    peer->slots_count = slots;
+    for (int k = 0; k < slots; k++)
+        peer->slots[k] = (struct slot){.credits = JOB_WINDOW_PACKETS, .drained = true};
+}
+
+static void handle(struct job *job, int peer_index, struct message *msg)
+{
+    struct peer *peer = &job->peers[peer_index];
+    switch (msg->type) {
+    case MESSAGE_HELLO:
+        peer->hello = *msg->hello;
+        break;
+    case MESSAGE_JOB_ACK:
+        acknowledge(job, peer_index, msg->slots);
+        break;
+    case MESSAGE_JOB_REJECT:
+        fail(job, msg->error->code, msg->error->text);
+        break;
+    case MESSAGE_CREDIT:
+        if (msg->slot < (uint32_t)peer->slots_count)
+            peer->slots[msg->slot].credits += msg->credits;
+        break;
+    case MESSAGE_HEADER:
+        take_header(job, msg);
+        break;
+    case MESSAGE_RESULT:
+        take_result(job, peer_index, msg);
+        break;
+    case MESSAGE_SEGMENT_DONE:
+        take_done(job, peer_index, msg);
+        break;
+    case MESSAGE_NOTE:
+        take_note(job, msg->error->text);
+        break;
+    case MESSAGE_SLOT_FAILED:
+        if (msg->slot >= (uint32_t)peer->slots_count)
+            break;
+        take_back(job, peer_index, (int)msg->slot, msg->error);
+        if (link_send(peer->link, &(struct message){.type = MESSAGE_SLOT_RESET,
+                                                    .job = JOB_ID,
+                                                    .slot = msg->slot},
+                      -1) == 0)
+            peer->slots[msg->slot].drained = true;
+        break;
+    default:
+        break; /* JOB_FINISHED answers job_close; others are dispatch's own */
+    }
+}
+
+static void pump(struct job *job)
+{
+    for (int i = 0; i < job->peers_count; i++) {
+        struct message msg = {0};
+        int ret = RGPU_ERROR_NODE;
+        while (job->peers[i].link && (ret = link_receive(job->peers[i].link, 0, &msg)) == 0) {
+            handle(job, i, &msg);
+            message_done(&msg);
+        }
+        if (job->peers[i].link && ret == RGPU_ERROR_NODE)
+            lose_node(job, i);
+    }
+    /* Twice, because a slot may leave a segment to one that was served before it. */
+    for (int round = 0; round < 2 && job->failure.code == 0; round++)
+        for (int i = 0; i < job->peers_count; i++)
+            for (int k = 0; k < job->peers[i].slots_count && job->peers[i].link; k++)
+                serve_slot(job, i, k);
+}
+
+/* ---- output ----------------------------------------------------------------------------------- */
+
+static bool next_announcement(struct job *job, struct job_output *ret)
+{
+    if (job->notes_given < job->notes_count) {
+        *ret = (struct job_output){.type = JOB_NOTE};
+        snprintf(ret->note, sizeof(ret->note), "%s", job->notes[job->notes_given++]);
+        return true;
+    }
+    for (int r = 0; r < job->params.renditions_count; r++) {
+        if (job->header_known[r] && !job->header_given[r]) {
+            job->header_given[r] = true;
+            *ret = (struct job_output){.type = JOB_HEADER,
+                                       .rendition = (uint32_t)r,
+                                       .track = track_share(&job->headers[r])};
+            return true;
+        }
+    }
+    return false;
+}
+
+static void remove_first(struct job *job)
+{
+    struct segment *s = job->first;
+    job->first = s->next;
+    if (!job->first)
+        job->last = NULL;
+    job->segments_count--;
+    segment_free(s);
+}
+
+static bool next_result(struct job *job, struct job_output *ret)
+{
+    struct segment *s = job->first;
+    if (!s)
+        return false;
+    if (!s->done && !s->committed && s->result_bytes > SEGMENT_RESULT_BYTES)
+        s->committed = true;
+    if (!s->done && !s->committed)
+        return false;
+    if (s->results.count) {
+        struct item item = item_ring_pop(&s->results);
+        s->result_bytes -= (int64_t)item.packet.size;
+        s->committed = true;
+        *ret = (struct job_output){.type = JOB_PACKET, .segment = s->id, .packet = item.packet};
+        return true;
+    }
+    if (!s->done)
+        return false;
+    int64_t missing = s->frames_expected - s->result.frames;
+    *ret = (struct job_output){.type = JOB_SEGMENT_DONE,
+                               .segment = s->id,
+                               .done = s->result,
+                               .frames_missing = missing > 0 ? missing : 0};
+    remove_first(job);
+    return true;
+}
+
+int job_next(struct job *job, struct job_output *ret, struct error *err)
+{
+    pump(job);
+    if (job->failure.code != 0)
+        return error_set(err, job->failure.code, "%s", job->failure.text);
+    if (next_announcement(job, ret) || next_result(job, ret))
+        return 0;
+    if (job->finished && !job->first) {
+        *ret = (struct job_output){.type = JOB_ENDED};
+        return 0;
+    }
+    return RGPU_ERROR_AGAIN;
+}
+
+void job_wait(struct job *job, int timeout_ms)
+{
+    struct timespec deadline = clock_deadline(timeout_ms);
+    pthread_mutex_lock(&job->wake_lock);
+    while (!job->awake)
+        if (pthread_cond_timedwait(&job->wake, &job->wake_lock, &deadline) != 0)
+            break;
+    job->awake = false;
+    pthread_mutex_unlock(&job->wake_lock);
+}
+
+void job_wakeup(struct job *job)
+{
+    pthread_mutex_lock(&job->wake_lock);
+    job->awake = true;
+    pthread_cond_signal(&job->wake);
+    pthread_mutex_unlock(&job->wake_lock);
+}
+
+int64_t job_packets_received(const struct job *job, int rendition)
+{
+    return job->packets_received[rendition];
+}
+
+int job_retries(const struct job *job)
+{
+    return job->retries;
+}
+
+const char *job_device(const struct job *job)
+{
+    return job->peers_count ? job->peers[0].hello.device : "";
+}

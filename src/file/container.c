@@ -1,0 +1,181 @@
+#include "file/container.h"
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MP4 = 1 << CONTAINER_MP4, TS = 1 << CONTAINER_TS, FLV = 1 << CONTAINER_FLV,
+       HLS = 1 << CONTAINER_HLS };
+
+/* MKV is not here: libavformat's muxer is asked. */
+static const struct {
+    enum AVCodecID id;
+    unsigned containers;
+} codecs[] = {
+    {AV_CODEC_ID_H264, MP4 | TS | FLV | HLS},
+    {AV_CODEC_ID_HEVC, MP4 | TS | HLS},
+    {AV_CODEC_ID_AV1, MP4 | HLS},
+    {AV_CODEC_ID_VP9, MP4 | HLS},
+    {AV_CODEC_ID_MPEG4, MP4 | TS},
+    {AV_CODEC_ID_MPEG2VIDEO, MP4 | TS},
+    {AV_CODEC_ID_MPEG1VIDEO, MP4 | TS},
+    {AV_CODEC_ID_VC1, TS},
+    {AV_CODEC_ID_MJPEG, MP4},
+    {AV_CODEC_ID_PNG, MP4},
+    {AV_CODEC_ID_JPEG2000, MP4},
+    {AV_CODEC_ID_AAC, MP4 | TS | FLV | HLS},
+    {AV_CODEC_ID_MP3, MP4 | TS | FLV},
+    {AV_CODEC_ID_MP2, MP4 | TS},
+    {AV_CODEC_ID_AC3, MP4 | TS | HLS},
+    {AV_CODEC_ID_EAC3, MP4 | TS | HLS},
+    {AV_CODEC_ID_DTS, MP4 | TS},
+    {AV_CODEC_ID_TRUEHD, MP4 | TS},
+    {AV_CODEC_ID_FLAC, MP4 | HLS},
+    {AV_CODEC_ID_ALAC, MP4 | HLS},
+    {AV_CODEC_ID_OPUS, MP4 | TS | HLS},
+    {AV_CODEC_ID_VORBIS, MP4},
+    {AV_CODEC_ID_MOV_TEXT, MP4},
+    {AV_CODEC_ID_DVD_SUBTITLE, MP4},
+    {AV_CODEC_ID_DVB_SUBTITLE, TS},
+    {AV_CODEC_ID_DVB_TELETEXT, TS},
+    {AV_CODEC_ID_SMPTE_KLV, TS},
+    {AV_CODEC_ID_TIMED_ID3, TS},
+};
+
+static const struct {
+    const char *end;
+    enum container container;
+} names[] = {
+    {".mp4", CONTAINER_MP4}, {".m4v", CONTAINER_MP4}, {".mov", CONTAINER_MP4},
+    {".mkv", CONTAINER_MKV}, {".webm", CONTAINER_MKV}, {".ts", CONTAINER_TS},
+    {".m2ts", CONTAINER_TS}, {".mts", CONTAINER_TS},   {".flv", CONTAINER_FLV},
+    {".m3u8", CONTAINER_HLS},
+};
+
+static bool name_ends(const char *path, const char *end)
+{
+    const size_t n = strlen(path), m = strlen(end);
+    return n > m && strcasecmp(path + n - m, end) == 0 && path[n - m - 1] != '/';
+}
+
+enum container container_from_name(const char *path)
+{
+    const size_t n = strlen(path);
+    if (n > 0 && path[n - 1] == '/')
+        return CONTAINER_HLS;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (name_ends(path, names[i].end))
+            return names[i].container;
+    return CONTAINER_NONE;
+}
+
+bool container_is_webm(const char *path)
+{
+    return name_ends(path, ".webm");
+}
+
+const char *container_name(enum container container)
+{
+    switch (container) {
+    case CONTAINER_MP4:
+        return "MP4";
+    case CONTAINER_MKV:
+        return "MKV";
+    case CONTAINER_TS:
+        return "MPEG-TS";
+    case CONTAINER_FLV:
+        return "FLV";
+    case CONTAINER_HLS:
+        return "HLS";
+    case CONTAINER_NONE:
+        break;
+    }
+    return "no container";
+}
+
+bool container_takes_id(enum container container, enum AVCodecID codec)
+{
+    if (codec == AV_CODEC_ID_NONE)
+        return false;
+    if (container == CONTAINER_MKV)
+        return avformat_query_codec(av_guess_format("matroska", NULL, NULL), codec,
+                                    FF_COMPLIANCE_NORMAL) == 1;
+    for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
+        if (codecs[i].id == codec)
+            return codecs[i].containers & 1u << container;
+    return false;
+}
+
+bool container_takes_codec(enum container container, const char *codec)
+{
+    const AVCodecDescriptor *d = avcodec_descriptor_get_by_name(codec);
+    return d && container_takes_id(container, d->id);
+}
+
+/* Cover pictures: as an attachment in MKV, as a track without time in MP4. */
+static bool takes_cover(enum container container, enum AVCodecID codec)
+{
+    if (container == CONTAINER_MKV)
+        return true;
+    return container == CONTAINER_MP4 && (codec == AV_CODEC_ID_MJPEG || codec == AV_CODEC_ID_PNG ||
+                                          codec == AV_CODEC_ID_BMP);
+}
+
+bool container_takes(enum container container, const struct reader_track *track,
+                     const char **reason)
+{
+    const enum AVCodecID id = track->stream->codecpar->codec_id;
+    bool takes = container_takes_id(container, id);
+    const char *what = "this codec";
+    switch (track->kind) {
+    case TRACK_VIDEO:
+        what = track->is_cover ? "cover pictures" : "this video codec";
+        if (track->is_cover)
+            takes = takes_cover(container, id);
+        break;
+    case TRACK_AUDIO:
+        what = "this audio codec";
+        /* The tables of FLV and TS have only some of the sampling rates of MP3. */
+        if (container == CONTAINER_FLV && id == AV_CODEC_ID_MP3)
+            takes = track->sample_rate == 44100 || track->sample_rate == 22050 ||
+                    track->sample_rate == 11025;
+        if (container == CONTAINER_MP4 && id == AV_CODEC_ID_MP3)
+            takes = track->sample_rate >= 16000;
+        break;
+    case TRACK_SUBTITLE:
+        what = container_text_codec(CONTAINER_MKV, id) != AV_CODEC_ID_NONE ? "this text format"
+                                                                           : "these subtitles";
+        break;
+    case TRACK_ATTACHMENT:
+        what = "attachments";
+        takes = container == CONTAINER_MKV;
+        break;
+    case TRACK_DATA:
+        what = "data tracks";
+        takes = takes && container == CONTAINER_TS;
+        break;
+    }
+    if (!takes && reason)
+        *reason = what;
+    return takes;
+}
+
+enum AVCodecID container_text_codec(enum container container, enum AVCodecID codec)
+{
+    switch (codec) {
+    case AV_CODEC_ID_SUBRIP:
+    case AV_CODEC_ID_TEXT:
+    case AV_CODEC_ID_ASS:
+    case AV_CODEC_ID_WEBVTT:
+    case AV_CODEC_ID_MOV_TEXT:
+        break;
+    default:
+        return AV_CODEC_ID_NONE;
+    }
+    if (container == CONTAINER_MP4)
+        return AV_CODEC_ID_MOV_TEXT;
+    if (container == CONTAINER_MKV)
+        return AV_CODEC_ID_SUBRIP;
+    return AV_CODEC_ID_NONE;
+}

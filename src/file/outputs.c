@@ -1,0 +1,425 @@
+#include "file/outputs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+
+#include "file/audio.h"
+
+/* Packets of sparse tracks may come this much later than their time in a badly interleaved file. */
+#define INTERLEAVE_SLACK_US 5000000
+
+/* Where a track of the source or a rendition goes in each writer; -1: not there. */
+struct route {
+    int writer, track;
+};
+
+struct output {
+    struct writer *writer;
+    char path[OUTPUT_PATH_MAX];
+    struct writer_track_params tracks[WRITER_TRACKS_MAX];
+    int source_track[WRITER_TRACKS_MAX]; /* index in the reader; -1 for renditions */
+    int tracks_count;
+};
+
+struct outputs {
+    struct reader *reader;
+    struct output *outputs;     /* owned array */
+    int count;
+    struct route rungs[RENDITIONS_MAX];
+    struct output_rung rung[RENDITIONS_MAX];
+    char rung_path[RENDITIONS_MAX][OUTPUT_PATH_MAX];
+    int rungs_count;
+    struct audio **audio;       /* owned array: one a source track, NULL where copied */
+    enum container container;
+    int64_t start_us, end_us;
+};
+
+static bool is_sparse(enum track_kind kind)
+{
+    return kind == TRACK_SUBTITLE || kind == TRACK_DATA;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+static int expand_path(char ret[OUTPUT_PATH_MAX], const char *pattern, const char *name,
+                       struct error *err)
+{
+    const char *hole = strstr(pattern, "{}");
+    int n = hole ? snprintf(ret, OUTPUT_PATH_MAX, "%.*s%s%s", (int)(hole - pattern), pattern, name,
+                            hole + 2)
+                 : snprintf(ret, OUTPUT_PATH_MAX, "%s", pattern);
+    if (n < 0 || n >= OUTPUT_PATH_MAX)
+        return error_set(err, RGPU_ERROR_PARAM, "output name is too long (at most %d bytes)",
+                         OUTPUT_PATH_MAX - 1);
+    return 0;
+}
+
+static int add_track(struct output *out, const struct writer_track_params *track, int source_track,
+                     struct error *err)
+{
+    if (out->tracks_count == WRITER_TRACKS_MAX)
+        return error_set(err, RGPU_ERROR_LIMIT, "%s would have more than %d tracks; choose with --map",
+                         out->path, WRITER_TRACKS_MAX);
+    out->source_track[out->tracks_count] = source_track;
+    out->tracks[out->tracks_count++] = *track;
+    return 0;
+}
+
+static int add_rung(struct outputs *o, int rung, struct error *err)
+{
+    const int index = o->count == 1 ? 0 : rung;
+    struct output *out = &o->outputs[index];
+    const struct output_rung *r = &o->rung[rung];
+    const struct reader_track *video = reader_video(o->reader);
+    struct writer_track_params track = {
+        .kind = r->is_source ? WRITER_COPY : WRITER_VIDEO,
+        .source = video,
+        .is_default = out->tracks_count == 0,
+    };
+    if (o->rungs_count > 1 || o->container == CONTAINER_HLS)
+        snprintf(track.name, sizeof(track.name), "%s", r->name);
+    o->rungs[rung] = (struct route){index, out->tracks_count};
+    return add_track(out, &track, r->is_source ? video->index : -1, err);
+}
+
+/* Opens the encoder for an audio track that is not copied. */
+static int open_audio(struct outputs *o, const struct outputs_params *params,
+                      const struct reader_track *track, struct error *err)
+{
+    struct audio_params audio = {.source = track,
+                                 .bit_rate_bps = params->audio_bit_rate_bps,
+                                 .start_us = params->start_us,
+                                 .end_us = params->end_us};
+    snprintf(audio.codec, sizeof(audio.codec), "%s",
+             params->audio == AUDIO_ENCODE ? params->audio_codec : "aac");
+    if (!container_takes_codec(o->container, audio.codec))
+        return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s cannot hold %s audio; use --audio aac",
+                         container_name(o->container), audio.codec);
+    return audio_open(&o->audio[track->index], &audio, err);
+}
+
+static int add_source_track(struct outputs *o, const struct outputs_params *params,
+                            const struct reader_track *track, struct error *err)
+{
+    struct writer_track_params add = {
+        .kind = WRITER_COPY, .source = track, .is_default = track->is_default};
+    if (track->kind == TRACK_VIDEO && !track->is_cover)
+        return 0; /* other video tracks are not part of the job */
+    if (track->kind == TRACK_AUDIO) {
+        if (params->audio == AUDIO_NONE)
+            return 0;
+        const bool copy = params->audio == AUDIO_COPY ||
+                          (params->audio == AUDIO_AUTO && container_takes(o->container, track, NULL));
+        if (!copy) {
+            int ret = open_audio(o, params, track, err);
+            if (ret != 0)
+                return ret;
+            add.kind = WRITER_AUDIO;
+            add.audio = audio_codecpar(o->audio[track->index]);
+            add.audio_time_base = audio_time_base(o->audio[track->index]);
+        }
+    }
+    for (int i = 0; i < o->count; i++) {
+        int ret = add_track(&o->outputs[i], &add, track->index, err);
+        if (ret != 0)
+            return ret;
+    }
+    return 0;
+}
+
+static int open_writers(struct outputs *o, const struct outputs_params *params, struct error *err)
+{
+    for (int i = 0; i < o->count; i++) {
+        struct output *out = &o->outputs[i];
+        struct writer_params writer = {.path = out->path,
+                                       .container = o->container,
+                                       .overwrite = params->overwrite,
+                                       .reader = params->reader,
+                                       .tracks_count = out->tracks_count,
+                                       .tracks = out->tracks,
+                                       .shift_us = params->start_us,
+                                       .end_us = params->end_us,
+                                       .segment_us = params->segment_us};
+        int ret = writer_open(&out->writer, &writer, err);
+        if (ret != 0)
+            return ret;
+    }
+    return 0;
+}
+
+static void name_rung(struct outputs *o, int rung, const char *path)
+{
+    char *ret = o->rung_path[rung];
+    const char *slash = strrchr(path, '/');
+    int n = 0;
+    if (o->container != CONTAINER_HLS)
+        n = snprintf(ret, OUTPUT_PATH_MAX, "%s", path);
+    else if (slash && !slash[1])
+        n = snprintf(ret, OUTPUT_PATH_MAX, "%s%s/index.m3u8", path, o->rung[rung].name);
+    else
+        n = snprintf(ret, OUTPUT_PATH_MAX, "%.*s/%s/index.m3u8", (int)(strlen(path) - 5), path,
+                     o->rung[rung].name);
+    if (n < 0 || n >= OUTPUT_PATH_MAX)
+        ret[OUTPUT_PATH_MAX - 1] = '\0';
+}
+
+static int set_up(struct outputs *o, const struct outputs_params *params, struct error *err)
+{
+    int ret = 0;
+    const bool split = strstr(params->path, "{}") != NULL;
+    o->reader = params->reader;
+    o->start_us = params->start_us;
+    o->end_us = params->end_us;
+    o->rungs_count = params->rungs_count;
+    memcpy(o->rung, params->rungs, sizeof(o->rung));
+    o->container = container_from_name(params->path);
+    if (o->container == CONTAINER_NONE)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s: unknown kind of output; use .mp4, .mkv, .ts, .flv, .m3u8 or a folder "
+                         "that ends in '/'",
+                         params->path);
+    if (split && o->container == CONTAINER_HLS)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s: an HLS output holds all rungs, so its name takes no {}", params->path);
+    for (int i = 0; i < o->rungs_count; i++)
+        if (!o->rung[i].is_source && !container_takes_codec(o->container, o->rung[i].codec))
+            return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s cannot hold %s video",
+                             container_name(o->container), o->rung[i].codec);
+    if (o->container == CONTAINER_FLV && !split && o->rungs_count > 1)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "%s: FLV holds one video track; put {} into the name for a file a rung",
+                         params->path);
+    const int count = split ? o->rungs_count : 1;
+    o->outputs = calloc((size_t)count, sizeof(*o->outputs));
+    o->audio = calloc((size_t)reader_tracks_count(params->reader), sizeof(struct audio *));
+    if (!o->outputs || !o->audio)
+        return error_memory(err, "the outputs");
+    o->count = count;
+    for (int i = 0; i < o->count && ret == 0; i++)
+        ret = expand_path(o->outputs[i].path, params->path, o->rung[i].name, err);
+    for (int i = 0; i < o->rungs_count && ret == 0; i++) {
+        ret = add_rung(o, i, err);
+        if (ret == 0)
+            name_rung(o, i, o->outputs[o->rungs[i].writer].path);
+    }
+    for (int i = 0; i < reader_tracks_count(params->reader) && ret == 0; i++)
+        if (params->keep[i])
+            ret = add_source_track(o, params, reader_track(params->reader, i), err);
+    return ret == 0 ? open_writers(o, params, err) : ret;
+}
+
+int outputs_open(struct outputs **ret, const struct outputs_params *params, struct error *err)
+{
+    struct outputs *o = calloc(1, sizeof(*o));
+    if (!o)
+        return error_memory(err, "the outputs");
+    int result = set_up(o, params, err);
+    if (result != 0)
+        outputs_close(&o);
+    else
+        *ret = o;
+    return result;
+}
+
+/* ---- source packets --------------------------------------------------------------------------- */
+
+/* Gives a copy of the packet to each writer that has the track in this way. */
+static int write_copies(struct outputs *o, int source_track, enum writer_track_kind kind,
+                        const AVPacket *av, struct error *err)
+{
+    for (int i = 0; i < o->count; i++) {
+        for (int t = 0; t < o->outputs[i].tracks_count; t++) {
+            if (o->outputs[i].source_track[t] != source_track || o->outputs[i].tracks[t].kind != kind)
+                continue;
+            AVPacket *copy = av_packet_clone(av);
+            if (!copy)
+                return error_memory(err, "a packet");
+            int ret = writer_copy(o->outputs[i].writer, t, &copy, err);
+            if (ret != 0)
+                return ret;
+        }
+    }
+    return 0;
+}
+
+static int write_encoded_audio(struct outputs *o, int source_track, struct error *err)
+{
+    AVPacket *av = NULL;
+    int ret;
+    while ((ret = audio_next(o->audio[source_track], &av, err)) == 0) {
+        ret = write_copies(o, source_track, WRITER_AUDIO, av, err);
+        av_packet_free(&av);
+        if (ret != 0)
+            return ret;
+    }
+    return ret == RGPU_ERROR_AGAIN || ret == RGPU_ERROR_END ? 0 : ret;
+}
+
+/* Whether a copied packet lies within the part that is kept. Video is kept from its random-access
+ * point on: the container hides what comes before the start. */
+static bool within(const struct outputs *o, const struct reader_track *track, const AVPacket *av)
+{
+    const struct rational us = {1, 1000000};
+    int64_t pts = av->pts != AV_NOPTS_VALUE ? av->pts : av->dts;
+    if (pts == AV_NOPTS_VALUE)
+        return true;
+    int64_t begin = rational_rescale(pts, track->time_base, us, ROUND_NEAREST);
+    int64_t end = rational_rescale(pts + av->duration, track->time_base, us, ROUND_NEAREST);
+    if (o->end_us && begin >= o->end_us)
+        return false;
+    return track->kind == TRACK_VIDEO || !o->start_us || end > o->start_us;
+}
+
+/* Sparse tracks are as far as the video is, less some slack. */
+static int advance_sparse(struct outputs *o, const struct reader_packet *pkt, struct error *err)
+{
+    if (pkt->video.dts == PTS_NONE)
+        return 0;
+    int64_t now = rational_rescale(pkt->video.dts, reader_video(o->reader)->time_base,
+                                   (struct rational){1, 1000000}, ROUND_DOWN);
+    for (int i = 0; i < o->count; i++) {
+        for (int t = 0; t < o->outputs[i].tracks_count; t++) {
+            if (o->outputs[i].source_track[t] < 0 || !is_sparse(o->outputs[i].tracks[t].source->kind))
+                continue;
+            int ret = writer_progress(o->outputs[i].writer, t, now - INTERLEAVE_SLACK_US, err);
+            if (ret != 0)
+                return ret;
+        }
+    }
+    return 0;
+}
+
+int outputs_source(struct outputs *o, const struct reader_packet *pkt, struct error *err)
+{
+    const struct reader_track *track = reader_track(o->reader, pkt->track);
+    int ret = 0;
+    if (track == reader_video(o->reader))
+        ret = advance_sparse(o, pkt, err);
+    if (ret != 0)
+        return ret;
+    if (o->audio[pkt->track]) {
+        ret = audio_push(o->audio[pkt->track], pkt->av, err);
+        return ret == 0 ? write_encoded_audio(o, pkt->track, err) : ret;
+    }
+    return within(o, track, pkt->av) ? write_copies(o, pkt->track, WRITER_COPY, pkt->av, err) : 0;
+}
+
+int outputs_source_end(struct outputs *o, struct error *err)
+{
+    for (int i = 0; i < reader_tracks_count(o->reader); i++) {
+        int ret = o->audio[i] ? audio_push(o->audio[i], NULL, err) : 0;
+        if (ret == 0 && o->audio[i])
+            ret = write_encoded_audio(o, i, err);
+        if (ret != 0)
+            return ret;
+    }
+    for (int i = 0; i < o->count; i++) {
+        for (int t = 0; t < o->outputs[i].tracks_count; t++) {
+            int ret = o->outputs[i].source_track[t] >= 0
+                          ? writer_track_end(o->outputs[i].writer, t, err)
+                          : 0;
+            if (ret != 0)
+                return ret;
+        }
+    }
+    return 0;
+}
+
+/* ---- encoded video ---------------------------------------------------------------------------- */
+
+static struct route find_rendition(const struct outputs *o, int rendition)
+{
+    for (int i = 0; i < o->rungs_count; i++)
+        if (!o->rung[i].is_source && o->rung[i].rendition == rendition)
+            return o->rungs[i];
+    return (struct route){-1, -1};
+}
+
+int outputs_header(struct outputs *o, int rendition, const struct track *track, struct error *err)
+{
+    struct route to = find_rendition(o, rendition);
+    return writer_header(o->outputs[to.writer].writer, to.track, track, err);
+}
+
+int outputs_video(struct outputs *o, int rendition, struct packet *pkt, struct error *err)
+{
+    struct route to = find_rendition(o, rendition);
+    return writer_video(o->outputs[to.writer].writer, to.track, pkt, err);
+}
+
+int outputs_video_end(struct outputs *o, struct error *err)
+{
+    int ret = 0;
+    for (int i = 0; i < o->rungs_count && ret == 0; i++)
+        if (!o->rung[i].is_source)
+            ret = writer_track_end(o->outputs[o->rungs[i].writer].writer, o->rungs[i].track, err);
+    return ret;
+}
+
+int outputs_finish(struct outputs *o, struct error *err)
+{
+    int ret = 0;
+    for (int i = 0; i < o->count && ret == 0; i++)
+        ret = writer_complete(o->outputs[i].writer, err);
+    for (int i = 0; i < o->count && ret == 0; i++)
+        ret = writer_place(o->outputs[i].writer, err);
+    return ret;
+}
+
+/* ---- figures ---------------------------------------------------------------------------------- */
+
+int outputs_warnings_count(const struct outputs *o)
+{
+    return writer_warnings_count(o->outputs[0].writer);
+}
+
+const char *outputs_warning(const struct outputs *o, int i)
+{
+    return writer_warning(o->outputs[0].writer, i);
+}
+
+int64_t outputs_bytes(const struct outputs *o)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < o->count; i++)
+        bytes += writer_bytes(o->outputs[i].writer);
+    return bytes;
+}
+
+int64_t outputs_rung_bytes(const struct outputs *o, int rung)
+{
+    return writer_track_bytes(o->outputs[o->rungs[rung].writer].writer, o->rungs[rung].track);
+}
+
+const char *outputs_rung_path(const struct outputs *o, int rung)
+{
+    return o->rung_path[rung];
+}
+
+int64_t outputs_damaged(const struct outputs *o)
+{
+    int64_t damaged = 0;
+    for (int i = 0; i < reader_tracks_count(o->reader); i++)
+        if (o->audio[i])
+            damaged += audio_failed_count(o->audio[i]);
+    return damaged;
+}
+
+void outputs_close(struct outputs **outputs)
+{
+    struct outputs *o = *outputs;
+    *outputs = NULL;
+    if (!o)
+        return;
+    for (int i = 0; i < o->count; i++)
+        writer_close(&o->outputs[i].writer);
+    for (int i = 0; o->audio && i < reader_tracks_count(o->reader); i++)
+        audio_close(&o->audio[i]);
+    free(o->audio);
+    free(o->outputs);
+    free(o);
+}

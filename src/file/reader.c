@@ -1,0 +1,515 @@
+/* See reader.h. Packets go through a queue: it holds the first ones, which are looked at before
+ * reading begins, and those that were read to find the start after a seek; else it is empty. */
+#include "file/reader_internal.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/avstring.h>
+
+#include "file/reader_track.h"
+
+#define PROBE_BYTES (32 << 20)
+#define PROBE_US (20 * INT64_C(1000000)) /* a long group's first key frame must lie within */
+#define LOOK_VIDEO_PACKETS 48
+#define LOOK_PACKETS_MAX 4096
+#define LOOK_BYTES_MAX (32 << 20)
+#define READ_ERRORS_MAX                                                                            \
+    100000                   /* in a row; each is cheap, and may be one sample of a cut-off file */
+#define CUT_SHORT_US 1000000 /* an end so far before what the header says is no rounding */
+#define SCORE_MIN 10         /* libavformat's certainty that it knows the format, of 100 */
+
+static const struct rational MICROSECONDS = {1, 1000000};
+
+/* ---- the queue ------------------------------------------------------------------------------ */
+
+struct reader_queued *reader_queued(struct reader *r, size_t i)
+{
+    return &r->queue[(r->queue_head + i) & (r->queue_capacity - 1)];
+}
+
+static int queue_push_packet(struct reader *r, const struct reader_queued *item)
+{
+    if (r->queue_count == r->queue_capacity) {
+        const size_t capacity = r->queue_capacity ? r->queue_capacity * 2 : 64;
+        struct reader_queued *queue = calloc(capacity, sizeof(*queue));
+        if (!queue)
+            return RGPU_ERROR_MEMORY;
+        for (size_t i = 0; i < r->queue_count; i++)
+            queue[i] = *reader_queued(r, i);
+        free(r->queue);
+        r->queue = queue;
+        r->queue_capacity = capacity;
+        r->queue_head = 0;
+    }
+    *reader_queued(r, r->queue_count++) = *item;
+    r->queue_bytes += (size_t)item->av->size;
+    return 0;
+}
+
+static struct reader_queued queue_pop_packet(struct reader *r)
+{
+    const struct reader_queued item = *reader_queued(r, 0);
+    r->queue_head = (r->queue_head + 1) & (r->queue_capacity - 1);
+    r->queue_count--;
+    r->queue_bytes -= (size_t)item.av->size;
+    return item;
+}
+
+void reader_queue_drop(struct reader *r, size_t count, bool video_only)
+{
+    const size_t total = r->queue_count;
+    for (size_t i = 0; i < total; i++) {
+        struct reader_queued item = queue_pop_packet(r);
+        if (i < count && (item.is_video || !video_only)) {
+            av_packet_free(&item.av);
+            continue;
+        }
+        *reader_queued(r, r->queue_count++) = item;
+        r->queue_bytes += (size_t)item.av->size;
+    }
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static int is_interrupted(void *opaque)
+{
+    struct reader *r = opaque;
+    return __atomic_load_n(&r->cancelled, __ATOMIC_RELAXED);
+}
+
+static int end_with(struct reader *r, int code)
+{
+    r->ended = code;
+    return code;
+}
+
+/* The input ended: was it where it should? */
+static int end_of_input(struct reader *r)
+{
+    const AVFormatContext *f = r->format;
+    if (f->pb && f->pb->error < 0 && f->pb->error != AVERROR_EOF)
+        return end_with(r, source_explain(&r->source, f->pb->error, &r->ended_error));
+    const int64_t duration = reader_duration_us(r);
+    if (f->duration_estimation_method == AVFMT_DURATION_FROM_STREAM && duration > 0 &&
+        r->farthest_us != INT64_MIN &&
+        r->farthest_us - reader_start_us(r) < duration - CUT_SHORT_US - duration / 50)
+        r->damaged++;
+    return end_with(r, RGPU_ERROR_END);
+}
+
+/* What a failed read means: 0 to go on, or what reading ends with. */
+static int read_failed(struct reader *r, int rc, int *errors)
+{
+    if (is_interrupted(r))
+        rc = AVERROR_EXIT;
+    if (rc == AVERROR_EOF)
+        return end_of_input(r);
+    if (rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA || rc == AVERROR_PATCHWELCOME ||
+        rc == AVERROR_BUG || rc == AVERROR(EINVAL) || rc == AVERROR(ERANGE)) {
+        r->damaged += rc != AVERROR(EAGAIN);
+        if (++*errors < READ_ERRORS_MAX)
+            return 0;
+        return end_of_input(r);
+    }
+    return end_with(r, source_explain(&r->source, rc, &r->ended_error));
+}
+
+static void shift_time(struct reader *r, AVPacket *av)
+{
+    const struct reader_track *t = &r->tracks[av->stream_index];
+    if (t->kind != TRACK_VIDEO && t->kind != TRACK_AUDIO && r->timeline.jumps_count == 0)
+        return;
+    const int64_t shift =
+        timeline_shift(&r->timeline, av->stream_index, t->time_base, av->dts, av->duration);
+    if (!shift)
+        return;
+    if (av->pts != AV_NOPTS_VALUE)
+        av->pts += shift;
+    if (av->dts != AV_NOPTS_VALUE)
+        av->dts += shift;
+}
+
+static void note_end(struct reader *r, const AVPacket *av)
+{
+    const int64_t ts = av->pts != AV_NOPTS_VALUE ? av->pts : av->dts;
+    int64_t end;
+    if (ts == AV_NOPTS_VALUE || __builtin_add_overflow(ts, av->duration, &end))
+        return;
+    const int64_t us =
+        rational_rescale(end, r->tracks[av->stream_index].time_base, MICROSECONDS, ROUND_NEAREST);
+    if (us > r->farthest_us)
+        r->farthest_us = us;
+}
+
+int reader_read_ahead(struct reader *r)
+{
+    int errors = 0, rc = 0;
+    struct reader_queued item = {.av = av_packet_alloc()};
+    if (!item.av)
+        return end_with(r, error_memory(&r->ended_error, "a packet"));
+    for (;;) {
+        rc = av_read_frame(r->format, item.av);
+        if (rc == 0)
+            break;
+        rc = read_failed(r, rc, &errors);
+        if (rc < 0) {
+            av_packet_free(&item.av);
+            return rc;
+        }
+    }
+    const int track = item.av->stream_index;
+    item.is_video = track == r->video;
+    /* Tracks that turn up later cannot be mapped any more; an empty packet shows nothing. */
+    if (track >= r->tracks_count || (item.is_video && item.av->size == 0)) {
+        av_packet_free(&item.av);
+        return 0;
+    }
+    shift_time(r, item.av);
+    note_end(r, item.av);
+    if (item.is_video) {
+        item.look = video_look(&r->state, item.av);
+        r->damaged += item.look.damaged || item.look.flags & PACKET_CORRUPT;
+    } else {
+        r->damaged += (item.av->flags & AV_PKT_FLAG_CORRUPT) != 0;
+    }
+    rc = queue_push_packet(r, &item);
+    if (rc < 0) {
+        av_packet_free(&item.av);
+        return end_with(r, error_memory(&r->ended_error, "packets read ahead"));
+    }
+    return 0;
+}
+
+void reader_time_queued(struct reader *r, size_t at)
+{
+    if (!reader_queued(r, at)->is_video || !r->state.anchor_is_next ||
+        reader_queued(r, at)->av->pts != AV_NOPTS_VALUE)
+        return;
+    int64_t pts = reader_queued(r, at)->av->dts;
+    int frames = 0;
+    for (size_t i = at + 1; reader_queued(r, at)->look.anchor && frames < LOOK_VIDEO_PACKETS; i++) {
+        while (i >= r->queue_count && r->ended == 0 && r->queue_count < at + LOOK_PACKETS_MAX)
+            reader_read_ahead(r);
+        if (i >= r->queue_count) {
+            /* Of the last pictures, this one is shown after all others. */
+            if (frames == 0 && pts != AV_NOPTS_VALUE)
+                pts += reader_queued(r, at)->av->duration;
+            break;
+        }
+        const struct reader_queued *q = reader_queued(r, i);
+        if (!q->is_video || q->av->dts == AV_NOPTS_VALUE)
+            continue;
+        frames++;
+        pts = q->look.anchor ? q->av->dts : q->av->dts + q->av->duration;
+        if (q->look.anchor)
+            break;
+    }
+    reader_queued(r, at)->av->pts = pts;
+}
+
+int reader_next(struct reader *r, struct reader_packet *ret, struct error *err)
+{
+    while (r->queue_count == 0) {
+        if (r->ended == 0 && is_interrupted(r))
+            r->ended = source_explain(&r->source, AVERROR_EXIT, &r->ended_error);
+        if (r->ended == 0)
+            reader_read_ahead(r);
+        if (r->ended != 0 && r->queue_count == 0) {
+            if (err && r->ended != RGPU_ERROR_END)
+                *err = r->ended_error;
+            return r->ended;
+        }
+    }
+    reader_time_queued(r, 0);
+    struct reader_queued item = queue_pop_packet(r);
+    struct reader_packet out = {.track = item.av->stream_index, .av = item.av};
+    if (item.is_video) {
+        bool damaged = false;
+        if (video_fill(&r->state, item.av, &item.look, &out.video, &damaged) < 0) {
+            av_packet_free(&item.av);
+            return error_memory(err, "a packet");
+        }
+        out.access = item.look.access;
+        r->damaged += damaged;
+    }
+    *ret = out;
+    return 0;
+}
+
+void reader_packet_done(struct reader_packet *pkt)
+{
+    av_packet_free(&pkt->av);
+    packet_done(&pkt->video);
+    *pkt = (struct reader_packet){0};
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static int open_format(struct reader *r, struct error *err)
+{
+    r->format = avformat_alloc_context();
+    if (!r->format)
+        return error_memory(err, "the input");
+    r->format->interrupt_callback = (AVIOInterruptCB){is_interrupted, r};
+    r->format->probesize = PROBE_BYTES;
+    r->format->max_analyze_duration = PROBE_US;
+    r->format->pb = r->source.io;
+    int rc = avformat_open_input(&r->format, r->source.url, NULL, NULL);
+    if (rc < 0)
+        return source_explain(&r->source, rc, err);
+    /* A text file with the right ending is a film of a terminal to libavformat. */
+    if (av_match_name("tty", r->format->iformat->name) || r->format->probe_score < SCORE_MIN)
+        return source_explain(&r->source, AVERROR_INVALIDDATA, err);
+    rc = avformat_find_stream_info(r->format, NULL);
+    if (rc < 0 && (r->format->nb_streams == 0 || rc == AVERROR(ENOMEM) || rc == AVERROR_EXIT))
+        return source_explain(&r->source, rc, err);
+    if (r->format->nb_streams > READER_TRACKS_MAX)
+        return error_set(err, RGPU_ERROR_LIMIT, "%s has %u tracks, more than %d",
+                         source_name(&r->source), r->format->nb_streams, READER_TRACKS_MAX);
+    return 0;
+}
+
+static int describe_tracks(struct reader *r, struct error *err)
+{
+    const int count = (int)r->format->nb_streams;
+    bool any = false;
+    r->tracks = calloc((size_t)count + 1, sizeof(*r->tracks));
+    if (!r->tracks)
+        return error_memory(err, "tracks");
+    for (int i = 0; i < count; i++) {
+        if (reader_track_init(&r->tracks[i], r->format->streams[i]) < 0)
+            return error_memory(err, "a track");
+        r->tracks_count = i + 1;
+        any |= r->tracks[i].kind == TRACK_VIDEO || r->tracks[i].kind == TRACK_AUDIO;
+    }
+    if (!any)
+        return error_set(err, RGPU_ERROR_INPUT, "%s has neither video nor sound",
+                         source_name(&r->source));
+    const bool jumps = r->format->iformat->flags & AVFMT_TS_DISCONT;
+    if (timeline_init(&r->timeline, jumps, count) < 0)
+        return error_memory(err, "tracks");
+    return 0;
+}
+
+static bool is_film(const struct reader_track *t)
+{
+    return t->kind == TRACK_VIDEO && !t->is_cover;
+}
+
+/* Whether `a` is the better film: one that can be decoded, the default, the larger. */
+static bool is_better(const struct reader_track *a, const struct reader_track *b)
+{
+    const bool a_known = avcodec_find_decoder(a->stream->codecpar->codec_id) != NULL;
+    const bool b_known = avcodec_find_decoder(b->stream->codecpar->codec_id) != NULL;
+    if (a_known != b_known)
+        return a_known;
+    if (a->is_default != b->is_default)
+        return a->is_default;
+    return (int64_t)a->video.width * a->video.height > (int64_t)b->video.width * b->video.height;
+}
+
+static int choose_video(struct reader *r, int wanted, struct error *err)
+{
+    const char *name = source_name(&r->source);
+    if (wanted >= 0) {
+        if (wanted >= r->tracks_count || !is_film(&r->tracks[wanted]))
+            return error_set(err, RGPU_ERROR_PARAM, "%s has no video track %d", name, wanted);
+        r->video = wanted;
+    } else {
+        for (int i = 0; i < r->tracks_count; i++)
+            if (is_film(&r->tracks[i]) &&
+                (r->video < 0 || is_better(&r->tracks[i], &r->tracks[r->video])))
+                r->video = i;
+    }
+    if (r->video < 0)
+        return 0;
+    const struct reader_track *t = &r->tracks[r->video];
+    if (t->stream->codecpar->codec_id == AV_CODEC_ID_NONE)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "video track %d of %s is of an unknown kind (%s)", r->video, name,
+                         av_fourcc2str(t->video.codec_tag));
+    if (video_state_init(&r->state, t, r->format->iformat->name) < 0)
+        return error_memory(err, "a video track");
+    return 0;
+}
+
+static void merge_hdr(struct hdr *to, const struct hdr *from)
+{
+    if (from->has_mastering && !to->has_mastering) {
+        const struct hdr light = *to;
+        *to = *from;
+        to->has_light_level = light.has_light_level;
+        to->max_content_light = light.max_content_light;
+        to->max_average_light = light.max_average_light;
+    }
+    if (from->has_light_level && !to->has_light_level) {
+        to->has_light_level = true;
+        to->max_content_light = from->max_content_light;
+        to->max_average_light = from->max_average_light;
+    }
+}
+
+/* Reads the first packets ahead: do they tell their time, and what else do they say? */
+static int look_at_beginning(struct reader *r, struct error *err)
+{
+    struct reader_track *t = &r->tracks[r->video];
+    int frames = 0, untimed = 0, anchors = 0;
+    for (size_t i = 0;
+         frames < LOOK_VIDEO_PACKETS && i < LOOK_PACKETS_MAX && r->queue_bytes < LOOK_BYTES_MAX;) {
+        if (i == r->queue_count && reader_read_ahead(r) < 0)
+            break;
+        if (i == r->queue_count)
+            continue;
+        const struct reader_queued *q = reader_queued(r, i++);
+        if (!q->is_video)
+            continue;
+        merge_hdr(&t->video.hdr, &q->look.hdr);
+        t->dolby_vision |= q->look.dolby_vision;
+        t->hdr10_plus |= q->look.hdr10_plus;
+        if (q->look.flags & PACKET_SECOND_FIELD)
+            continue;
+        if (q->look.field_order != FIELD_UNKNOWN)
+            t->video.field_order = q->look.field_order;
+        else if (q->look.maybe_interlaced && t->video.field_order == FIELD_PROGRESSIVE)
+            t->video.field_order = FIELD_UNKNOWN;
+        frames++;
+        untimed += q->av->pts == AV_NOPTS_VALUE;
+        anchors += q->look.anchor && q->av->pts != AV_NOPTS_VALUE;
+    }
+    if (r->ended == RGPU_ERROR_MEMORY || r->ended == RGPU_ERROR_CANCELLED ||
+        (r->ended == RGPU_ERROR_IO && r->queue_count == 0)) {
+        if (err)
+            *err = r->ended_error;
+        return r->ended;
+    }
+    r->state.anchor_is_next = anchors > 0 && t->video.reorder_frames > 0;
+    /* Now and then a packet has lost its time to damage; where many lack it, it was never there. */
+    if (untimed * 4 > frames && !r->state.anchor_is_next) {
+        r->state.order_is_time = video_keeps_order(&r->state);
+        r->state.by_order = !r->state.order_is_time;
+    }
+    return 0;
+}
+
+static int open_all(struct reader *r, const struct reader_params *params, struct error *err)
+{
+    int rc = source_open(&r->source, r->path, err);
+    if (rc == 0)
+        rc = open_format(r, err);
+    if (rc == 0)
+        rc = describe_tracks(r, err);
+    if (rc == 0)
+        rc = choose_video(r, params->video_track, err);
+    if (rc == 0 && r->video >= 0)
+        rc = look_at_beginning(r, err);
+    if (rc == 0 && params->start_us > 0)
+        rc = reader_seek(r, params->start_us, err);
+    return rc;
+}
+
+int reader_open(struct reader **ret, const struct reader_params *params, struct error *err)
+{
+    struct reader *r = calloc(1, sizeof(*r));
+    if (!r)
+        return error_memory(err, "the input");
+    r->source.fd = r->source.wake_fd = -1;
+    r->video = -1;
+    r->farthest_us = INT64_MIN;
+    r->path = strdup(params->path);
+    const int rc = r->path ? open_all(r, params, err) : error_memory(err, "a file name");
+    if (rc < 0) {
+        reader_close(&r);
+        return rc;
+    }
+    *ret = r;
+    return 0;
+}
+
+void reader_cancel(struct reader *r)
+{
+    __atomic_store_n(&r->cancelled, 1, __ATOMIC_RELAXED);
+    source_cancel(&r->source);
+}
+
+void reader_close(struct reader **r)
+{
+    struct reader *x = *r;
+    *r = NULL;
+    if (!x)
+        return;
+    reader_queue_drop(x, x->queue_count, false);
+    free(x->queue);
+    for (int i = 0; i < x->tracks_count; i++)
+        reader_track_done(&x->tracks[i]);
+    free(x->tracks);
+    timeline_done(&x->timeline);
+    video_state_done(&x->state);
+    avformat_close_input(&x->format);
+    source_close(&x->source);
+    free(x->path);
+    free(x);
+}
+
+/* ---- what is in it -------------------------------------------------------------------------- */
+
+int reader_tracks_count(const struct reader *r)
+{
+    return r->tracks_count;
+}
+
+const struct reader_track *reader_track(const struct reader *r, int i)
+{
+    return i >= 0 && i < r->tracks_count ? &r->tracks[i] : NULL;
+}
+
+const struct reader_track *reader_video(const struct reader *r)
+{
+    return reader_track(r, r->video);
+}
+
+struct AVFormatContext *reader_format(struct reader *r)
+{
+    return r->format;
+}
+
+const char *reader_format_name(const struct reader *r)
+{
+    return r->format->iformat->name;
+}
+
+int64_t reader_duration_us(const struct reader *r)
+{
+    const AVFormatContext *f = r->format;
+    /* From the bit rate, it is a guess that may be off by far. */
+    if (f->duration == AV_NOPTS_VALUE || f->duration < 0 ||
+        f->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
+        return 0;
+    return f->duration;
+}
+
+int64_t reader_start_us(const struct reader *r)
+{
+    return r->format->start_time == AV_NOPTS_VALUE ? 0 : r->format->start_time;
+}
+
+int64_t reader_size_bytes(const struct reader *r)
+{
+    if (r->source.size_bytes || !r->format->pb)
+        return r->source.size_bytes;
+    const int64_t size = avio_size(r->format->pb);
+    return size > 0 ? size : 0;
+}
+
+bool reader_timestamps_by_order(const struct reader *r)
+{
+    return r->state.by_order;
+}
+
+int64_t reader_damaged_count(const struct reader *r)
+{
+    return r->damaged;
+}

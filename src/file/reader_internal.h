@@ -1,0 +1,51 @@
+/* The reader's parts, shared by its .c files only. */
+#ifndef FILE_READER_INTERNAL_H
+#define FILE_READER_INTERNAL_H
+
+#include "file/reader.h"
+#include "file/reader_source.h"
+#include "file/reader_timeline.h"
+#include "file/reader_video.h"
+
+struct reader_queued {
+    struct AVPacket *av;        /* owned */
+    bool is_video;              /* of the selected track; then `look` is filled */
+    struct video_look look;
+};
+
+struct reader {
+    char *path;                 /* owned */
+    struct source source;
+    struct AVFormatContext *format; /* owned */
+    int cancelled;              /* atomic */
+    struct reader_track *tracks; /* owned, `tracks_count` of them */
+    int tracks_count;
+    int video;                  /* selected track; -1: none */
+    struct video_state state;
+    struct timeline timeline;
+    struct reader_queued *queue; /* owned ring: packets read ahead */
+    size_t queue_capacity, queue_head, queue_count, queue_bytes;
+    int ended;                  /* 0, or what reader_next returns once the queue is empty */
+    struct error ended_error;
+    int64_t damaged;
+    int64_t farthest_us;        /* end of the latest packet; INT64_MIN: none */
+};
+
+/* Reads one packet into the queue. 0, also where the packet was dropped; else `ended` is set. */
+int reader_read_ahead(struct reader *r);
+
+/* i-th packet of the queue. */
+struct reader_queued *reader_queued(struct reader *r, size_t i);
+
+/* Fills in the pts of the packet there, if it has none but the codec tells it
+ * (video_state.anchor_is_next). Reads ahead for that. */
+void reader_time_queued(struct reader *r, size_t at);
+
+/* Drops the packets of the queue: the first `count`, the video track's only or all. */
+void reader_queue_drop(struct reader *r, size_t count, bool video_only);
+
+/* Goes to the last access point of the video at or before `start_us` from the file's start; stays
+ * at the beginning where the input cannot be moved in. */
+int reader_seek(struct reader *r, int64_t start_us, struct error *err);
+
+#endif

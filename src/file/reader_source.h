@@ -1,0 +1,39 @@
+/* Where the bytes come from: looks at a path before libavformat does, so that what cannot be media
+ * is refused in one clear line, and reads pipes in a way that can be interrupted.
+ *
+ * Threads: one; source_cancel from any. Memory: one buffer. */
+#ifndef FILE_READER_SOURCE_H
+#define FILE_READER_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct AVIOContext;
+
+struct source {
+    const char *path;           /* borrowed; as the user wrote it */
+    char *url;                  /* owned; for libavformat, where `io` is NULL */
+    struct AVIOContext *io;     /* owned; for standard input and named pipes */
+    int64_t size_bytes;         /* 0 unknown */
+    int fd;                     /* of `io`, owned unless it is standard input; else -1 */
+    int wake_fd;                /* owned; readable once cancelled; -1 without `io` */
+};
+
+/* NOT_FOUND, ACCESS, UNSUPPORTED (directory, device, socket), INPUT (empty). */
+int source_open(struct source *ret, const char *path, struct error *err);
+
+/* Name to write in messages: the path, or "standard input". */
+const char *source_name(const struct source *s);
+
+/* A line for a source that libavformat could not open, given its error code. */
+int source_explain(const struct source *s, int av_error, struct error *err);
+
+/* Ends a blocking read on a pipe, now or later. */
+void source_cancel(struct source *s);
+
+/* Takes a source that was opened, or that is all zero but for the fds, which are -1. */
+void source_close(struct source *s);
+
+#endif

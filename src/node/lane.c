@@ -1,0 +1,294 @@
+#include "node/lane.h"
+
+#include "base/clock.h"
+
+/* Credits go back in bundles: a message a packet would double the traffic. */
+#define CREDIT_BUNDLE 8
+
+static struct message address(const struct lane *lane, enum message_type type)
+{
+    return (struct message){.type = type, .job = lane->job, .slot = lane->slot};
+}
+
+/* Gives the message its block. Out of memory here takes the link down, because the peer must not wait
+ * for ever for what cannot be said. */
+static bool with_block(struct lane *lane, struct message *msg)
+{
+    if (message_block(msg) == 0)
+        return true;
+    link_shutdown(lane->link);
+    return false;
+}
+
+/* Sends, waiting for room; a link that is down drops the message. */
+static void send_message(struct lane *lane, struct message *msg)
+{
+    link_send(lane->link, msg, -1);
+    message_done(msg);
+}
+
+static void send_failure(struct lane *lane, const struct error *err)
+{
+    struct message msg = address(lane, MESSAGE_SLOT_FAILED);
+    if (!with_block(lane, &msg))
+        return;
+    *msg.error = *err;
+    send_message(lane, &msg);
+}
+
+/* ---- sender ----------------------------------------------------------------------------------- */
+
+static void send_output(struct lane *lane, struct session_output *out)
+{
+    struct message msg = {0};
+    switch (out->type) {
+    case SESSION_HEADER:
+        msg = address(lane, MESSAGE_HEADER);
+        msg.rendition = out->packet.rendition;
+        if (!with_block(lane, &msg))
+            return;
+        *msg.track = out->track;
+        out->track = (struct track){0};
+        break;
+    case SESSION_PACKET:
+        msg = address(lane, MESSAGE_RESULT);
+        msg.segment = out->segment;
+        msg.packet = packet_move(&out->packet);
+        break;
+    case SESSION_SEGMENT_DONE:
+        msg = address(lane, MESSAGE_SEGMENT_DONE);
+        msg.segment = out->segment;
+        if (!with_block(lane, &msg))
+            return;
+        *msg.done = out->done;
+        break;
+    case SESSION_NOTE:
+        msg = address(lane, MESSAGE_NOTE);
+        if (!with_block(lane, &msg))
+            return;
+        error_set(msg.error, 0, "%s", out->note);
+        break;
+    case SESSION_DRAINED:
+        return;
+    }
+    send_message(lane, &msg);
+}
+
+/* Whether the drain that is complete now is the one the lane ends with. */
+static bool was_last_drain(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->drains_pending--;
+    bool last = lane->finishing && lane->drains_pending == 0;
+    pthread_mutex_unlock(&lane->lock);
+    return last;
+}
+
+/* Carries outputs until the session ends; a failure is said last, so that all results that were
+ * right come before it. */
+static void *sender_main(void *opaque)
+{
+    struct lane *lane = opaque;
+    struct session_output out = {0};
+    struct error err = {0};
+    bool last = false;
+    int ret = 0;
+    while (!last && (ret = session_receive(lane->session, -1, &out, &err)) == 0) {
+        send_output(lane, &out);
+        last = out.type == SESSION_DRAINED && was_last_drain(lane);
+        session_output_done(&out);
+    }
+    if (ret != 0 && ret != RGPU_ERROR_CANCELLED) {
+        err.code = ret;
+        send_failure(lane, &err);
+    }
+    return NULL;
+}
+
+/* ---- feeder ----------------------------------------------------------------------------------- */
+
+static void close_session(struct lane *lane)
+{
+    if (lane->sender_started)
+        pthread_join(lane->sender, NULL);
+    lane->sender_started = false;
+    pthread_mutex_lock(&lane->lock);
+    struct session *session = lane->session;
+    lane->session = NULL;
+    lane->drains_pending = 0;
+    pthread_mutex_unlock(&lane->lock);
+    session_close(&session);
+}
+
+static int open_session(struct lane *lane)
+{
+    struct error err = {0};
+    struct session *session = NULL;
+    int ret = session_open(&session, lane->session_params, &err);
+    pthread_mutex_lock(&lane->lock);
+    lane->session = session;
+    if (session && lane->cancelled)
+        session_cancel(session);
+    pthread_mutex_unlock(&lane->lock);
+    if (ret == 0 && pthread_create(&lane->sender, NULL, sender_main, lane) != 0)
+        ret = error_set(&err, RGPU_ERROR_MEMORY, "cannot start a thread for the lane");
+    else if (ret == 0)
+        lane->sender_started = true;
+    if (ret != 0) {
+        close_session(lane);
+        err.code = ret;
+        send_failure(lane, &err);
+    }
+    return ret;
+}
+
+static int drain(struct lane *lane, bool finishing)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->drains_pending++;
+    lane->finishing = finishing;
+    pthread_mutex_unlock(&lane->lock);
+    return session_drain(lane->session);
+}
+
+static void return_credit(struct lane *lane)
+{
+    if (++lane->credits < CREDIT_BUNDLE)
+        return;
+    struct message msg = address(lane, MESSAGE_CREDIT);
+    msg.credits = lane->credits;
+    lane->credits = 0;
+    send_message(lane, &msg);
+}
+
+/* Feeds one message to the session. The session's own failure is told by the sender; here it only
+ * means that what follows is dropped. */
+static int feed(struct lane *lane, struct message *msg)
+{
+    switch (msg->type) {
+    case MESSAGE_SEGMENT_BEGIN:
+        if (!lane->session && open_session(lane) != 0)
+            return RGPU_ERROR_NODE;
+        return session_begin(lane->session, msg->segment, msg->pts, msg->ordinal);
+    case MESSAGE_SEGMENT_PACKET:
+        return session_packet(lane->session, &msg->packet);
+    case MESSAGE_SEGMENT_FRAME:
+        return session_frame(lane->session, &msg->frame);
+    case MESSAGE_SEGMENT_TAIL:
+        return session_tail(lane->session, msg->pts);
+    case MESSAGE_SEGMENT_END:
+        return session_end(lane->session);
+    case MESSAGE_SLOT_DRAIN:
+        return drain(lane, false);
+    default:
+        return 0;
+    }
+}
+
+static void handle(struct lane *lane, struct message *msg)
+{
+    const bool counted =
+        msg->type == MESSAGE_SEGMENT_PACKET || msg->type == MESSAGE_SEGMENT_FRAME;
+    if (msg->type == MESSAGE_SLOT_RESET) {
+        close_session(lane);
+        lane->failed = false;
+    } else if (!lane->failed && (lane->session || msg->type == MESSAGE_SEGMENT_BEGIN)) {
+        lane->failed = feed(lane, msg) != 0;
+    }
+    message_done(msg);
+    if (counted)
+        return_credit(lane);
+}
+
+static bool next_message(struct lane *lane, struct message *ret)
+{
+    pthread_mutex_lock(&lane->lock);
+    while (!lane->count && !lane->closed && !lane->cancelled)
+        pthread_cond_wait(&lane->changed, &lane->lock);
+    bool have = lane->count && !lane->cancelled;
+    if (have) {
+        *ret = lane->inbox[lane->head];
+        lane->inbox[lane->head] = (struct message){0};
+        lane->head = (lane->head + 1) % LANE_INBOX_MESSAGES;
+        lane->count--;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return have;
+}
+
+static void *feeder_main(void *opaque)
+{
+    struct lane *lane = opaque;
+    struct message msg;
+    while (next_message(lane, &msg))
+        handle(lane, &msg);
+    if (lane->session && !lane->failed)
+        drain(lane, true);
+    close_session(lane);
+    lane->ended(lane->ended_opaque);
+    return NULL;
+}
+
+/* ---- node's thread ---------------------------------------------------------------------------- */
+
+int lane_start(struct lane *lane, void (*ended)(void *opaque), void *opaque)
+{
+    lane->ended = ended;
+    lane->ended_opaque = opaque;
+    pthread_mutex_init(&lane->lock, NULL);
+    clock_cond_init(&lane->changed);
+    if (pthread_create(&lane->feeder, NULL, feeder_main, lane) != 0) {
+        pthread_cond_destroy(&lane->changed);
+        pthread_mutex_destroy(&lane->lock);
+        return RGPU_ERROR_MEMORY;
+    }
+    lane->feeder_started = true;
+    return 0;
+}
+
+int lane_deliver(struct lane *lane, struct message *msg)
+{
+    int ret = RGPU_ERROR_LIMIT;
+    pthread_mutex_lock(&lane->lock);
+    if (lane->count < LANE_INBOX_MESSAGES) {
+        lane->inbox[(lane->head + lane->count) % LANE_INBOX_MESSAGES] = *msg;
+        *msg = (struct message){0};
+        lane->count++;
+        pthread_cond_signal(&lane->changed);
+        ret = 0;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return ret;
+}
+
+void lane_finish(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->closed = true;
+    pthread_cond_signal(&lane->changed);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void lane_cancel(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->cancelled = true;
+    if (lane->session)
+        session_cancel(lane->session);
+    pthread_cond_signal(&lane->changed);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void lane_join(struct lane *lane)
+{
+    if (!lane->feeder_started)
+        return;
+    pthread_join(lane->feeder, NULL);
+    for (; lane->count; lane->count--) {
+        message_done(&lane->inbox[lane->head]);
+        lane->head = (lane->head + 1) % LANE_INBOX_MESSAGES;
+    }
+    pthread_cond_destroy(&lane->changed);
+    pthread_mutex_destroy(&lane->lock);
+    lane->feeder_started = false;
+}

@@ -1,0 +1,272 @@
+#include "transcode/plan.h"
+
+#include "transcode/cadence.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+__extension__ typedef __int128 int128;
+
+static bool rational_sane(struct rational r)
+{
+    return r.num >= 0 && r.den >= 0;
+}
+
+static int check_rendition(const struct rendition_params *r, int index,
+                           const struct codec_backend *backend, enum pixel_format source,
+                           struct error *err)
+{
+    if (r->width < 2 || r->height < 2 || r->width > FRAME_SIZE_MAX || r->height > FRAME_SIZE_MAX ||
+        r->width % 2 || r->height % 2)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "rendition %d: size %dx%d: give even numbers from 2 to %d", index,
+                         r->width, r->height, FRAME_SIZE_MAX);
+    if (!rational_sane(r->frame_rate_max))
+        return error_set(err, RGPU_ERROR_PARAM, "rendition %d: frame rate %d/%d is negative", index,
+                         r->frame_rate_max.num, r->frame_rate_max.den);
+    if (!memchr(r->codec, 0, sizeof(r->codec)) || !memchr(r->profile, 0, sizeof(r->profile)))
+        return error_set(err, RGPU_ERROR_PARAM, "rendition %d: codec or profile is not a string",
+                         index);
+    /* Where the source's format is not known yet, the commonest stands in for it. */
+    if (backend->encoder->format(r->codec, r->profile, source ? source : PIXEL_YUV420P) ==
+        PIXEL_NONE)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s has no encoder for codec '%s'%s%s",
+                         backend->name, r->codec, r->profile[0] ? ", profile " : "", r->profile);
+    return 0;
+}
+
+int plan_check(const struct session_params *params, const struct codec_backend *backend,
+               struct error *err)
+{
+    const struct track *source = &params->source;
+    if (params->renditions_count < 1 || params->renditions_count > RENDITIONS_MAX)
+        return error_set(err, RGPU_ERROR_PARAM, "%d renditions: give 1 to %d",
+                         params->renditions_count, RENDITIONS_MAX);
+    if (source->time_base.num < 1 || source->time_base.den < 1)
+        return error_set(err, RGPU_ERROR_PARAM, "time base %d/%d of the source is not positive",
+                         source->time_base.num, source->time_base.den);
+    if (!rational_sane(source->frame_rate))
+        return error_set(err, RGPU_ERROR_PARAM, "frame rate %d/%d of the source is negative",
+                         source->frame_rate.num, source->frame_rate.den);
+    if (params->gop_us < 0 || params->threads < 0)
+        return error_set(err, RGPU_ERROR_PARAM, "key frame distance and threads: give 0 or more");
+    for (int i = 0; i < params->renditions_count; i++) {
+        int r = check_rendition(&params->renditions[i], i, backend, source->format, err);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+struct color plan_color(const struct track *track, const struct frame *frame)
+{
+    struct color c = frame->color;
+    if (!c.primaries)
+        c.primaries = track->color.primaries;
+    if (!c.transfer)
+        c.transfer = track->color.transfer;
+    if (!c.matrix)
+        c.matrix = track->color.matrix;
+    if (!c.range)
+        c.range = track->color.range;
+    if (!c.chroma)
+        c.chroma = track->color.chroma;
+    return c;
+}
+
+static struct hdr plan_hdr(const struct track *track, const struct frame *frame)
+{
+    struct hdr h = frame->hdr;
+    const struct hdr *t = &track->hdr;
+    if (!h.has_mastering && t->has_mastering) {
+        struct hdr merged = *t;
+        if (h.has_light_level) {
+            merged.has_light_level = true;
+            merged.max_content_light = h.max_content_light;
+            merged.max_average_light = h.max_average_light;
+        }
+        return merged;
+    }
+    if (!h.has_light_level && t->has_light_level) {
+        h.has_light_level = true;
+        h.max_content_light = t->max_content_light;
+        h.max_average_light = t->max_average_light;
+    }
+    return h;
+}
+
+/* |a - b| <= b / 200 for two ratios, each num / den. */
+static bool near(int128 a_num, int128 a_den, int128 b_num, int128 b_den)
+{
+    int128 a = a_num * b_den;
+    int128 b = b_num * a_den;
+    int128 difference = a > b ? a - b : b - a;
+    return difference * 200 <= b;
+}
+
+struct rational plan_aspect(struct rational source, int width, int height, int out_width,
+                            int out_height)
+{
+    if (source.num <= 0 || source.den <= 0)
+        return (struct rational){0, 1};
+    /* Sizes are at most 2^14, so these are at most 2^59. */
+    int64_t num = (int64_t)source.num * width * out_height;
+    int64_t den = (int64_t)source.den * height * out_width;
+    if (near(num, den, source.num, source.den))
+        return source;
+    if (near(num, den, 1, 1))
+        return (struct rational){1, 1};
+    return rational_reduce(num, den);
+}
+
+int plan_threads(const struct encoder_params *encoders, int count, int index, int processors)
+{
+    if (count == 1)
+        return 0;
+    double sum = 0, own = 0;
+    for (int i = 0; i < count; i++) {
+        double rate = encoders[i].frame_rate.num > 0 ? rational_double(encoders[i].frame_rate) : 30;
+        double pixels = (double)encoders[i].width * encoders[i].height * rate;
+        sum += pixels;
+        if (i == index)
+            own = pixels;
+    }
+    int threads = (int)(own / sum * processors + 0.5);
+    return threads < 1 ? 1 : threads;
+}
+
+__attribute__((format(printf, 2, 3))) static void note(struct plan *plan, const char *format, ...)
+{
+    char text[SESSION_NOTE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    for (int i = 0; i < plan->notes_count; i++)
+        if (!strcmp(plan->notes[i], text))
+            return;
+    if (plan->notes_count < PLAN_NOTES_MAX)
+        memcpy(plan->notes[plan->notes_count++], text, sizeof(text));
+}
+
+static bool is_rgb(enum pixel_format format)
+{
+    return format == PIXEL_GBRP || format == PIXEL_GBRP10 || format == PIXEL_GBRP12;
+}
+
+static const char *sampling_name(enum pixel_format format)
+{
+    static const char *const names[3][3] = {
+        {"4:4:4", "4:4:0", ""}, {"4:2:2", "4:2:0", ""}, {"4:1:1", "", "4:1:0"}};
+    const struct pixel_info *info = pixel_info(format);
+    if (info->planes == 1)
+        return "grey";
+    return is_rgb(format) ? "RGB" : names[info->shift_x][info->shift_y];
+}
+
+static void note_format(struct plan *plan, const char *codec, enum pixel_format from,
+                        enum pixel_format to)
+{
+    const struct pixel_info *a = pixel_info(from);
+    const struct pixel_info *b = pixel_info(to);
+    bool chroma = a->planes > 1 && (b->shift_x > a->shift_x || b->shift_y > a->shift_y ||
+                                    b->planes == 1 || is_rgb(from) != is_rgb(to));
+    if (chroma || b->depth < a->depth)
+        note(plan, "%s %d bit is encoded as %s %d bit (%s)", sampling_name(from), a->depth,
+             sampling_name(to), b->depth, codec);
+}
+
+/* Field order to encode in: progressive unless the frames that reach the encoders are interlaced
+ * and this encoder can code them so. */
+static enum field_order fields_of(struct plan *plan, const struct session_params *params,
+                                  const struct rendition_params *r, bool deinterlacer,
+                                  const struct frame *first)
+{
+    enum field_order order = params->source.field_order;
+    if (first->flags & FRAME_INTERLACED)
+        order = first->flags & FRAME_TOP_FIRST ? FIELD_TOP_FIRST : FIELD_BOTTOM_FIRST;
+    if (order != FIELD_TOP_FIRST && order != FIELD_BOTTOM_FIRST)
+        return FIELD_PROGRESSIVE;
+    if (params->deinterlace == DEINTERLACE_AUTO && deinterlacer)
+        return FIELD_PROGRESSIVE;
+    if (params->deinterlace == DEINTERLACE_AUTO)
+        note(plan, "this device has no deinterlacer: the source stays interlaced");
+    /* Interlaced 4:2:0 H.264 crops by four lines; its baseline profiles have no fields. */
+    if (strcmp(r->codec, "h264") || strstr(r->profile, "baseline") || r->height % 4) {
+        note(plan, "interlaced source is coded as progressive pictures in %s %dx%d", r->codec,
+             r->width, r->height);
+        return FIELD_PROGRESSIVE;
+    }
+    if (r->height != first->height)
+        note(plan, "interlaced source is scaled field by field and coded interlaced");
+    return order;
+}
+
+int plan_encoders(struct plan *plan, const struct session_params *params,
+                  const struct codec_backend *backend, const struct frame *first, int processors,
+                  struct error *err)
+{
+    *plan = (struct plan){0};
+    const struct track *source = &params->source;
+    struct rational aspect =
+        first->sample_aspect.num > 0 ? first->sample_aspect : source->sample_aspect;
+    for (int i = 0; i < params->renditions_count; i++) {
+        const struct rendition_params *r = &params->renditions[i];
+        struct encoder_params *e = &plan->encoders[i];
+        enum pixel_format format = backend->encoder->format(r->codec, r->profile, first->format);
+        if (format == PIXEL_NONE)
+            return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s has no %s encoder that takes %s",
+                             backend->name, r->codec, pixel_info(first->format)->name);
+        struct rate_cap cap;
+        rate_cap_init(&cap, source->time_base, source->frame_rate, r->frame_rate_max);
+        *e = (struct encoder_params){
+            .device = params->device,
+            .width = r->width,
+            .height = r->height,
+            .format = format,
+            .time_base = source->time_base,
+            .frame_rate = cap.rate,
+            .sample_aspect = plan_aspect(aspect, first->width, first->height, r->width, r->height),
+            .color = plan_color(source, first),
+            .hdr = plan_hdr(source, first),
+            .field_order = fields_of(plan, params, r, backend->deinterlacer != NULL, first),
+            .rate = r->rate,
+            .bit_rate_bps = r->bit_rate_bps,
+            .bit_rate_max_bps = r->bit_rate_max_bps,
+            .vbv_bits = r->vbv_bits,
+            .quality = r->quality,
+            .speed = r->speed,
+            .bframes = r->bframes,
+            .low_latency = params->low_latency || r->low_latency,
+            .global_headers = true,
+        };
+        memcpy(e->codec, r->codec, sizeof(e->codec));
+        memcpy(e->profile, r->profile, sizeof(e->profile));
+        note_format(plan, r->codec, first->format, format);
+    }
+    for (int i = 0; i < params->renditions_count; i++)
+        plan->encoders[i].threads =
+            plan_threads(plan->encoders, params->renditions_count, i, processors);
+    return 0;
+}
+
+struct scaler_params plan_scaler(const struct plan *plan, const struct session_params *params,
+                                 const struct frame *frame, bool interlaced)
+{
+    struct scaler_params s = {
+        .device = params->device,
+        .width = frame->width,
+        .height = frame->height,
+        .format = frame->format,
+        .color = plan_color(&params->source, frame),
+        .interlaced = interlaced,
+        .outputs_count = params->renditions_count,
+        .threads = params->threads,
+    };
+    for (int i = 0; i < s.outputs_count; i++) {
+        const struct encoder_params *e = &plan->encoders[i];
+        s.outputs[i] = (struct scaler_output){e->width, e->height, e->format};
+    }
+    return s;
+}

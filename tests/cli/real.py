@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""The command and the examples with the real library, on a film that ffmpeg makes.
+
+    real.py RGPU EXAMPLE_TRANSCODE EXAMPLE_STREAM
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+RGPU = TRANSCODE = STREAM = ""
+LIMIT = 120
+FRAMES, SECONDS = 75, 3
+
+
+def run(*args):
+    return subprocess.run([str(arg) for arg in args], capture_output=True, text=True, timeout=LIMIT)
+
+
+def tracks(path):
+    done = run("ffprobe", "-v", "error", "-count_packets", "-show_streams", "-of", "json", path)
+    return json.loads(done.stdout)["streams"]
+
+
+class Real(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        cls.film = cls.folder / "film.mkv"
+        done = run("ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+                   f"testsrc2=size=320x180:rate=25:duration={SECONDS}", "-f", "lavfi", "-i",
+                   f"sine=duration={SECONDS}", "-c:v", "libx264", "-preset", "veryfast", "-g", "25",
+                   "-c:a", "aac", "-metadata:s:a:0", "language=eng", cls.film)
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def done(self, process, status=0):
+        self.assertEqual(process.returncode, status, process.stdout + process.stderr)
+        return process
+
+    def test_ladder_with_a_file_each(self):
+        out = self.folder / "each-{}.mp4"
+        done = self.done(run(RGPU, "transcode", self.film, out, "--ladder", "source,240p", "--verify",
+                             "--json", "--upscale", "--speed", "p1"))
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        summary = events[-1]
+        self.assertEqual((summary["event"], summary["ok"], len(summary["rungs"])), ("summary", True, 2))
+        for rung in summary["rungs"]:
+            streams = tracks(rung["output"])
+            self.assertEqual([s["codec_type"] for s in streams], ["video", "audio"])
+            self.assertEqual(int(streams[0]["nb_read_packets"]), FRAMES)
+            self.assertEqual(rung["frames"], FRAMES)
+            self.assertEqual(rung["height"], streams[0]["height"])
+        self.assertEqual(sorted(p.name for p in self.folder.glob("each-*")),
+                         ["each-240p.mp4", "each-source.mp4"])
+
+    def test_table_and_existing_output(self):
+        out = self.folder / "one.mkv"
+        args = (RGPU, "transcode", self.film, out, "--size", "160x90", "--speed", "p1")
+        done = self.done(run(*args))
+        self.assertIn(f"{FRAMES} frames (0:0{SECONDS})", done.stdout)
+        self.assertIn("160x90", done.stdout)
+        before = out.read_bytes()
+        again = self.done(run(*args), 4)
+        self.assertRegex(again.stderr, r"\Argpu: [^\n]*one\.mkv[^\n]*\n\Z")
+        self.assertEqual(out.read_bytes(), before)
+        self.done(run(*args, "-y", "--quiet"))
+
+    def test_exit_codes(self):
+        out = self.folder / "none.mp4"
+        text = self.folder / "text.mkv"
+        text.write_text("no film\n" * 1000)
+        for args, status in (((self.folder / "missing.mkv", out), 3), ((text, out), 3),
+                             ((self.folder, out), 3), ((self.film, self.folder / "no/such/o.mp4"), 4),
+                             ((self.film, self.folder / "o.xyz"), 2),
+                             ((self.film, out, "--device", "cuda:900"), 5)):
+            done = run(RGPU, "transcode", *args)
+            self.assertEqual(done.returncode, status, (args, done.stderr))
+            self.assertRegex(done.stderr, r"\Argpu: [^\n]+\n\Z")
+            self.assertEqual(done.stdout, "")
+            self.assertFalse(out.exists())
+        if os.path.exists("/dev/full"):
+            self.assertEqual(run("sh", "-c", f'"{RGPU}" devices > /dev/full').returncode, 4)
+
+    def test_probe(self):
+        info = json.loads(self.done(run(RGPU, "probe", self.film, "--json", "--points")).stdout)
+        self.assertEqual((info["frames"], info["points_count"]), (FRAMES, 3))
+        first = info["points"][0]["seconds"]
+        self.assertEqual([p["seconds"] - first for p in info["points"]], [0, 1, 2])
+        self.assertEqual([t["kind"] for t in info["tracks"]], ["video", "audio"])
+        self.assertEqual(info["tracks"][1]["language"], "eng")
+        self.assertFalse(info["variable_rate"] or info["interlaced"] or info["hdr10"])
+
+    def test_devices_and_help(self):
+        names = [d["name"] for d in json.loads(self.done(run(RGPU, "devices", "--json")).stdout)["devices"]]
+        self.assertIn("cpu", names)
+        presets = self.done(run(RGPU, "help", "transcode")).stdout
+        for name in "240p 360p 480p 720p 720p60 1080p 1080p60 1440p 4k 4k60".split():
+            self.assertRegex(presets, rf"(?m)^  {name} +\d+x\d+ +at most ")
+
+    def test_example_transcode(self):
+        out = self.folder / "hls"
+        done = self.done(run(TRANSCODE, self.film, f"{out}/"))
+        self.assertIn(f"{FRAMES} frames", done.stdout)
+        self.assertTrue(list(out.rglob("*.m3u8")))
+
+    def test_example_stream(self):
+        large, small = self.folder / "large.h264", self.folder / "small.h264"
+        done = self.done(run(STREAM, large, small))
+        self.assertEqual(done.stdout, "50 and 50 packets\n")
+        for path, size in ((large, (320, 180)), (small, (160, 90))):
+            stream = tracks(path)[0]
+            self.assertEqual((stream["width"], stream["height"]), size)
+            decoded = run("ffmpeg", "-v", "error", "-i", path, "-f", "framemd5", "-")
+            frames = [line for line in decoded.stdout.splitlines() if not line.startswith("#")]
+            self.assertEqual((len(frames), decoded.stderr), (50, ""))
+
+
+if __name__ == "__main__":
+    RGPU, TRANSCODE, STREAM = map(os.path.abspath, sys.argv[1:4])
+    if not shutil.which("ffmpeg") or not shutil.which("ffprobe"):
+        print("ffmpeg is not here")
+        sys.exit(77)
+    unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Inputs that are no films, or not whole.
+
+    bad_input.py RGPU
+"""
+import os
+import pathlib
+import random
+import stat
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from attempt import Attempt, frames_of  # noqa: E402
+import films  # noqa: E402
+from tools import report, run, thinned  # noqa: E402
+
+SEED = 20
+INPUT, USAGE = 3, 2
+
+
+class Bad:
+    def __init__(self, rgpu, folder):
+        self.rgpu, self.folder, self.problems = rgpu, folder, []
+        self.random = random.Random(SEED)
+
+    def attempt(self, what, source, codes, **more):
+        """Must end with one of `codes`; gives the attempt."""
+        done = Attempt(self.rgpu, source, self.folder / "out", **more)
+        if done.code not in codes:
+            done.problems.append(f"ended with {done.code}, not with {codes}: {done.error.strip()}")
+        print(f"{what}: {done.code} {done.error.strip()[:160]}", flush=True)
+        self.problems += [f"{what}: {line}" for line in done.problems]
+        return done
+
+    def file(self, name, data):
+        path = self.folder / name
+        path.write_bytes(data)
+        return path
+
+    def names_it(self, what, done, name):
+        if name not in done.error:
+            self.problems.append(f"{what}: the error does not name {name}: {done.error!r}")
+
+    def no_films(self):
+        noise = self.random.randbytes(100_000)
+        film = films.path("tiny").read_bytes()
+        for name, data in (("empty.mp4", b""), ("one.mp4", b"\0"), ("noise.mp4", noise),
+                           ("noise.ts", noise), ("noise", noise), ("zeros.mkv", bytes(100_000)),
+                           ("text.mp4", b"This is a text, not a film.\n" * 500),
+                           ("page.mp4", b"<!DOCTYPE html><title>404 Not Found</title>"),
+                           ("list.m3u8", b"#EXTM3U\n#EXT-X-VERSION:3\nnothing.ts\n"),
+                           ("header.mp4", film[:48]), ("ff.ts", b"\xff" * 50_000),
+                           ("sync.ts", (b"\x47" + bytes(187)) * 200)):
+            done = self.attempt(name, self.file(name, data), [INPUT])
+            self.names_it(name, done, name)
+        sound = self.folder / "sound.m4a"
+        run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", "-y", sound])
+        self.attempt("no video", sound, [INPUT, 5])
+        picture = self.folder / "text.srt"
+        picture.write_text(films.SRT)
+        self.attempt("subtitles only", picture, [INPUT, 5])
+
+    def no_files(self):
+        done = self.attempt("missing", self.folder / "missing.mp4", [INPUT])
+        self.names_it("missing", done, "missing.mp4")
+        done = self.attempt("directory", self.folder, [INPUT])
+        self.names_it("directory", done, self.folder.name)
+        for device in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty"):
+            if os.path.exists(device) and stat.S_ISCHR(os.stat(device).st_mode):
+                done = self.attempt(device, device, [INPUT], seconds=30)
+                self.names_it(device, done, device)
+        fifo = self.folder / "fifo"
+        os.mkfifo(fifo)
+        # Somebody who opens it, writes nothing and goes away.
+        writer = os.fork()
+        if writer == 0:
+            os.close(os.open(fifo, os.O_WRONLY))
+            os._exit(0)
+        self.attempt("empty pipe", fifo, [INPUT])
+        os.kill(writer, 9)
+        os.waitpid(writer, 0)
+        for name in ("", "-y", "no/such/folder/film.mp4", "a" * 300, "http://127.0.0.1:9/film.mp4",
+                     "concat:a|b", "film\n.mp4"):
+            self.attempt(f"name {name[:30]!r}", name, [INPUT, USAGE])
+
+    def unreadable(self):
+        """As a user who may not read the file: root may read everything, so rights are dropped."""
+        path = self.file("secret.mp4", films.path("tiny").read_bytes())
+        path.chmod(0)
+        before = []
+        if os.geteuid() == 0:
+            before = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            if run([*before, "true"], check=False).returncode or \
+                    run([*before, "test", "-x", self.rgpu], check=False).returncode:
+                print("unreadable: cannot drop rights here, left out")
+                return
+            self.folder.chmod(0o777)
+        done = self.attempt("unreadable", path, [INPUT], before=before)
+        self.names_it("unreadable", done, "secret.mp4")
+
+    def truncated(self, film, points):
+        data = films.path(film).read_bytes()
+        whole = frames_of(films.path(film))
+        ends = sorted({max(1, len(data) * i // points - self.random.randrange(3))
+                       for i in range(1, points)})
+        kept = 0
+        for end in thinned(ends, 4):
+            what = f"{film} cut at {end} of {len(data)}"
+            path = self.file(f"cut{films.path(film).suffix}", data[:end])
+            done = self.attempt(what, path, [0, INPUT])
+            if done.code != 0:
+                # What ffmpeg can show of it, the command must show too.
+                if frames_of(path) > 2:
+                    self.problems.append(f"{what}: ffmpeg shows {frames_of(path)} frames of it")
+                continue
+            kept += 1
+            shown, possible = frames_of(done.out), frames_of(path)
+            if shown < possible - 1:
+                self.problems.append(f"{what}: {shown} frames, ffmpeg shows {possible}")
+            if film != "tiny_ts" and shown < whole - 1 and not done.told():
+                self.problems.append(f"{what}: {shown} of {whole} frames, and not a word")
+        if film != "tiny" and kept == 0:
+            self.problems.append(f"{film}: nothing was kept of a cut film")
+
+    def holes(self):
+        """Zeros in the middle: what lies around is kept, and the damage is said."""
+        for film in ("tiny_ts", "open_gop"):
+            data = bytearray(films.path(film).read_bytes())
+            at = len(data) // 3 // 188 * 188
+            data[at:at + 188 * 20] = bytes(188 * 20)
+            done = self.attempt(f"hole in {film}",
+                                self.file(f"hole{films.path(film).suffix}", bytes(data)), [0])
+            if done.code == 0 and not done.told():
+                self.problems.append(f"hole in {film}: not a word")
+            if done.code == 0 and frames_of(done.out) < frames_of(films.path(film)) // 3:
+                self.problems.append(f"hole in {film}: only {frames_of(done.out)} frames")
+
+
+def main(rgpu):
+    print(f"seed {SEED}")
+    with tempfile.TemporaryDirectory(prefix="bad-") as folder:
+        bad = Bad(rgpu, pathlib.Path(folder))
+        bad.no_films()
+        bad.no_files()
+        bad.unreadable()
+        for film in ("tiny", "tiny_ts", "tiny_mkv"):
+            bad.truncated(film, 25)
+        bad.holes()
+    report(bad.problems, "bad input")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

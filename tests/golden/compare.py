@@ -1,0 +1,356 @@
+"""Compares a result with its source: every picture, every time stamp, every copied packet.
+
+The reference is what the ffmpeg program shows of the source, frame for frame with pts. Times are
+fractions of seconds, so nothing is rounded here; a result's pts may differ from the source's only
+by the rounding to the result's own time base. Containers that cannot hold the source's clock (TS
+wraps, FLV counts from zero) may add one constant, the same for all tracks.
+"""
+import json
+import pathlib
+import re
+import sys
+from fractions import Fraction
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "run"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "films"))
+from tools import Failed, probe, run  # noqa: E402
+
+MS = Fraction(1, 1000)
+PRIMING = 3                 # packets
+FORMAT = 1                  # of what Source keeps
+CONSTANT_OFFSET = ("ts", "flv", "hls")
+OWN_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands", "creation_time",
+            "duration", "handler_name", "vendor_id", "_statistics_writing_app", "metadatacreator",
+            "has_audio", "has_video", "variant_bitrate", "id"}
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+def read_hashes(text):
+    """framehash lines: {stream: (time base, [(pts, size, hash)])}."""
+    bases, lines = {}, {}
+    for line in text.decode().splitlines():
+        if line.startswith("#tb "):
+            stream, base = line[4:].split(": ")
+            bases[int(stream)] = Fraction(base)
+            lines[int(stream)] = []
+        elif line and not line.startswith("#"):
+            stream, _, pts, _, size, digest = [part.strip() for part in line.split(",")][:6]
+            lines[int(stream)].append((int(pts), int(size), digest))
+    return {stream: (bases[stream], lines[stream]) for stream in bases}
+
+
+def frames(path, track=0, luma=False, hashed=True):
+    """What ffmpeg shows of a video track: [(pts in seconds, hash)] and the time base."""
+    filters = ["-vf", "extractplanes=y"] if luma else []
+    done = run(["ffmpeg", "-v", "fatal", "-nostdin", "-noautorotate", "-threads", "1", "-copyts",
+                "-i", path, "-map", f"0:V:{track}", *filters, "-fps_mode", "passthrough",
+                "-enc_time_base", "-1", "-f", "framehash", "-hash", "md5" if hashed else "adler32",
+                "-"], 600)
+    base, lines = read_hashes(done.stdout).get(0, (Fraction(1), []))
+    return [(pts * base, digest) for pts, _, digest in lines], base
+
+
+def tracks(path):
+    return probe(path, "-show_streams", "-show_format", "-show_chapters")
+
+
+def packets(path, kind):
+    """Copied packets of one kind ("a", "s"), track by track: [[(pts in seconds, hash, hidden)]].
+    AAC comes without ADTS headers; hidden is what an edit list cuts away."""
+    found = probe(path, "-show_streams", "-show_packets", "-select_streams", kind)
+    streams = found.get("streams", [])
+    if not streams:
+        return []
+    strip = []
+    for i, stream in enumerate(streams):
+        if stream["codec_name"] == "aac":
+            strip += [f"-bsf:{kind}:{i}", "aac_adtstoasc"]
+    text = run(["ffmpeg", "-v", "fatal", "-nostdin", "-copyts", "-i", path, "-map", f"0:{kind}",
+                "-c", "copy", *strip, "-f", "framehash", "-hash", "md5", "-"], 600).stdout
+    hashed = read_hashes(text)
+    result = []
+    for i, stream in enumerate(streams):
+        base, lines = hashed.get(i, (Fraction(1), []))
+        flags = [p["flags"] for p in found["packets"] if p["stream_index"] == stream["index"]]
+        if len(flags) != len(lines):
+            raise Failed(f"{path}: ffprobe sees {len(flags)} packets of {kind}:{i}, "
+                         f"ffmpeg {len(lines)}")
+        result.append([(pts * base, digest, "D" in flag)
+                       for (pts, _, digest), flag in zip(lines, flags)])
+    return result
+
+
+def key_times(path, track=0):
+    """Times of the key frames of one video track."""
+    found = probe(path, "-show_packets", "-show_streams", "-select_streams", f"V:{track}")
+    base = Fraction(found["streams"][0]["time_base"])
+    return [p["pts"] * base for p in found["packets"]
+            if "K" in p["flags"] and "D" not in p["flags"] and "pts" in p]
+
+
+def dts_problems(path, track=0):
+    found = probe(path, "-show_packets", "-select_streams", f"V:{track}")
+    problems, last = [], None
+    for i, packet in enumerate(found["packets"]):
+        dts, pts = packet.get("dts"), packet.get("pts")
+        if dts is None or pts is None:
+            return [f"packet {i} has no {'dts' if dts is None else 'pts'}"]
+        if last is not None and dts <= last:
+            problems.append(f"packet {i}: dts {dts} does not come after {last}")
+        if pts < dts:
+            problems.append(f"packet {i}: pts {pts} before dts {dts}")
+        last = dts
+    return problems[:3]
+
+
+class Source:
+    """What is known of a source film; the slow parts are kept beside the film."""
+
+    def __init__(self, path, compare="exact"):
+        self.path, self.compare = pathlib.Path(path), compare
+        kept = self.path.with_name(self.path.name + f".{compare}-{FORMAT}.json")
+        if kept.exists():
+            data = json.loads(kept.read_text())
+        else:
+            shown, base = frames(path, luma=compare == "luma")
+            data = {"frames": [[str(t), digest] for t, digest in shown], "base": str(base),
+                    "audio": [[[str(t), *rest] for t, *rest in track]
+                              for track in packets(path, "a")],
+                    "keys": [str(t) for t in key_times(path)], "tracks": tracks(path)}
+            part = kept.with_suffix(f".{id(self)}")
+            part.write_text(json.dumps(data))
+            part.rename(kept)
+        self.frames = [(Fraction(t), digest) for t, digest in data["frames"]]
+        self.base = Fraction(data["base"])
+        self.audio = [[(Fraction(t), *rest) for t, *rest in track] for track in data["audio"]]
+        self.keys = [Fraction(t) for t in data["keys"]]
+        self.tracks = data["tracks"]
+
+    def of_kind(self, kind):
+        return [s for s in self.tracks["streams"] if s["codec_type"] == kind]
+
+
+# ---- comparing ----------------------------------------------------------------------------------
+
+def seconds(value):
+    return f"{float(value):.6f} s"
+
+
+def compare_frames(source, path, track=0, constant=False):
+    """Problems, and the constant that was added to all times (0 where none is allowed)."""
+    luma = source.compare == "luma"
+    shown, base = frames(path, track, luma)
+    problems, offset = [], Fraction(0)
+    if len(shown) != len(source.frames):
+        problems.append(f"{len(shown)} frames instead of {len(source.frames)}")
+    if not shown or not source.frames:
+        return problems, offset
+    if constant:
+        offset = shown[0][0] - source.frames[0][0]
+    slack = 0 if (source.base / base).denominator == 1 and not constant else base
+    for i, ((want_time, want), (time, got)) in enumerate(zip(source.frames, shown)):
+        if abs(time - want_time - offset) > slack:
+            problems.append(f"frame {i} at {seconds(time)} instead of "
+                            f"{seconds(want_time + offset)}")
+        if source.compare != "near" and want != got:
+            where = [j for j, (_, digest) in enumerate(source.frames) if digest == got][:3]
+            problems.append(f"frame {i} at {seconds(time)} shows another picture"
+                            + (f" (that of frame {where})" if where else ""))
+        if len(problems) >= 4:
+            problems.append("... and perhaps more")
+            break
+    if source.compare == "near" and not problems:
+        problems += compare_psnr(source, path, track)
+    return problems, offset
+
+
+def compare_psnr(source, path, track, least=28.0):
+    stream = probe(path, "-show_streams", "-select_streams", f"V:{track}")["streams"][0]
+    size = f"{stream['width']}:{stream['height']}"
+    done = run(["ffmpeg", "-v", "info", "-nostdin", "-noautorotate", "-i", path, "-noautorotate",
+                "-i", source.path, "-filter_complex",
+                f"[0:V:{track}]setpts=N/25/TB,settb=1/25[a];"
+                f"[1:V:0]scale={size}:flags=bicubic,setpts=N/25/TB,settb=1/25[b];[a][b]psnr",
+                "-fps_mode", "passthrough", "-f", "null", "-"], 600)
+    found = re.search(rb"PSNR y:([0-9.]+|inf)", done.stderr)
+    if not found:
+        raise Failed("no PSNR in ffmpeg's output:\n" + done.stderr.decode()[-2000:])
+    value = float(found.group(1))
+    return [] if value >= least else [f"PSNR of luma {value} dB, below {least}"]
+
+
+def align(want, have, container):
+    """Pairs the packets of a copied track with the source's, or says why they are not the same.
+
+    All that the source shows must be there, in order, and nothing else but what the source has
+    hidden before or behind: an edit list may hide it again; elsewhere a decoder's priming (at most
+    PRIMING packets) shows."""
+    digests = [packet[1] for packet in want]
+    first = next((i for i, packet in enumerate(want) if not packet[2]), 0)
+    last = max((i for i, packet in enumerate(want) if not packet[2]), default=-1)
+    got = [packet[1] for packet in have]
+    for start in range(first, -1, -1):
+        if digests[start:start + len(got)] == got and start + len(got) > last:
+            extra = [packet for packet in have[:first - start] if not packet[2]]
+            if len(extra) > (0 if container == "mp4" else PRIMING):
+                return None, f"{len(extra)} packets are shown that the source hides"
+            heard = have[first - start:last + 1 - start]
+            hidden = [i for i, packet in enumerate(heard) if packet[2]]
+            if hidden:
+                return None, f"packets that the source shows are hidden: {hidden[:5]}"
+            return list(zip(want[start:], have)), None
+    shown = digests[first:last + 1]
+    differs = next((i for i, (a, b) in enumerate(zip(shown, got)) if a != b),
+                   min(len(shown), len(got)))
+    return None, f"packets differ from number {differs} on ({len(got)} instead of {len(shown)})"
+
+
+def compare_audio(source, path, offset, container):
+    """Copied tracks are the same packets at the same time; tracks encoded anew start and end with
+    the source's within 50 ms."""
+    problems = []
+    got = packets(path, "a")
+    streams = probe(path, "-show_streams", "-select_streams", "a").get("streams", [])
+    wanted = source.of_kind("audio")
+    if len(got) != len(wanted):
+        return [f"{len(got)} audio tracks instead of {len(wanted)}"]
+    for n, (want, have, before, after) in enumerate(zip(source.audio, got, wanted, streams)):
+        if before["codec_name"] != after["codec_name"]:
+            if after["codec_name"] not in ("aac", "opus") or not have or not want:
+                problems.append(f"audio {n} became {after['codec_name']}")
+            elif abs(have[0][0] - want[0][0] - offset) > Fraction(1, 20) or \
+                    abs(have[-1][0] - want[-1][0] - offset) > Fraction(3, 20):
+                problems.append(f"audio {n}, encoded anew, spans {seconds(have[0][0])} to "
+                                f"{seconds(have[-1][0])}")
+            continue
+        pairs, reason = align(want, have, container)
+        if reason:
+            problems.append(f"audio {n}: {reason}")
+            continue
+        off = [(i, b[0] - a[0] - offset) for i, (a, b) in enumerate(pairs)
+               if abs(b[0] - a[0] - offset) > MS]
+        if off:
+            problems.append(f"audio {n}: packet {off[0][0]} is {float(off[0][1] / MS):.3f} ms off "
+                            f"against video ({len(off)} packets are)")
+    return problems
+
+
+def tags_of(holder):
+    return {k.lower(): v for k, v in holder.get("tags", {}).items()
+            if k.lower() not in OWN_TAGS and not k.lower().startswith("duration-")}
+
+
+def compare_rest(source, path, offset, container, said):
+    """Subtitles, attachments, chapters, tags, dispositions, languages, rotation, colour, HDR. What
+    the container cannot hold must be named in `said`, the program's own lines."""
+    problems = []
+    now = tracks(path)
+    said = said.lower()
+
+    def of_kind(kind):
+        return [s for s in now["streams"] if s["codec_type"] == kind]
+
+    for kind in ("subtitle", "attachment"):
+        want, have = source.of_kind(kind), of_kind(kind)
+        missing = [s.get("codec_name", "?") for s in want]
+        for stream in have:
+            if stream.get("codec_name", "?") in missing:
+                missing.remove(stream.get("codec_name", "?"))
+        if len(have) > len(want):
+            problems.append(f"{len(have)} {kind} tracks instead of {len(want)}")
+        if missing and kind not in said and not all(name in said for name in missing):
+            problems.append(f"{kind} tracks lost without a word: {missing}")
+        if missing and container == "mkv":
+            problems.append(f"{kind} tracks lost: {missing}")
+        if kind == "subtitle" and not missing and want:
+            first, second = packets(source.path, "s"), packets(path, "s")
+            for n, (a, b) in enumerate(zip(first, second)):
+                if [p[1] for p in a] != [p[1] for p in b]:
+                    problems.append(f"subtitle {n}: other packets")
+                elif any(abs(y[0] - x[0] - offset) > MS for x, y in zip(a, b)):
+                    problems.append(f"subtitle {n}: other times")
+    covers = [s for s in source.of_kind("video") if s["disposition"]["attached_pic"]]
+    if covers and not any(s["disposition"]["attached_pic"] for s in of_kind("video")) and \
+            not re.search("cover|picture|attach", said):
+        problems.append("cover lost without a word")
+
+    want, have = source.tracks["chapters"], now["chapters"]
+    if len(want) != len(have):
+        if have or "chapter" not in said or container in ("mkv", "mp4"):
+            problems.append(f"{len(have)} chapters instead of {len(want)}")
+    for n, (a, b) in enumerate(zip(want, have)):
+        for end in ("start_time", "end_time"):
+            if abs(Fraction(a[end]) - Fraction(b[end]) + offset) > MS:
+                problems.append(f"chapter {n}: {end} {b[end]} instead of {a[end]}")
+        if a["tags"].get("title") != b["tags"].get("title"):
+            problems.append(f"chapter {n}: another title")
+
+    if container in ("mkv", "mp4"):
+        have = tags_of(now["format"])
+        for name, value in tags_of(source.tracks["format"]).items():
+            if have.get(name) != value:
+                problems.append(f"tag {name} is {have.get(name)!r} instead of {value!r}")
+    for kind in ("audio", "subtitle"):
+        if len(source.of_kind(kind)) != len(of_kind(kind)):
+            continue
+        for n, (a, b) in enumerate(zip(source.of_kind(kind), of_kind(kind))):
+            language = [s.get("tags", {}).get("language", "und") for s in (a, b)]
+            if language[0] != language[1] and container != "flv":
+                problems.append(f"{kind} {n}: language {language[1]} instead of {language[0]}")
+            if container == "mkv":
+                if a.get("tags", {}).get("title") != b.get("tags", {}).get("title"):
+                    problems.append(f"{kind} {n}: another title")
+                # Tracks of MP4 that are only "enabled" read as default; Matroska keeps the rest.
+                for name in ("default", "forced", "comment"):
+                    if a["disposition"][name] != b["disposition"][name]:
+                        problems.append(f"{kind} {n}: disposition {name} is "
+                                        f"{b['disposition'][name]}")
+    return problems + compare_picture(source, now, container)
+
+
+def side_data(stream, kind):
+    return [{k: v for k, v in data.items() if k not in ("side_data_type", "displaymatrix")}
+            for data in stream.get("side_data_list", []) if data["side_data_type"] == kind]
+
+
+def compare_picture(source, now, container):
+    """Shape, rotation and colour of the first video track."""
+    problems = []
+    a = next(s for s in source.of_kind("video") if not s["disposition"]["attached_pic"])
+    b = next(s for s in now["streams"] if s["codec_type"] == "video"
+             and not s["disposition"]["attached_pic"])
+    if source.compare != "near":
+        for name in ("width", "height"):
+            if a[name] != b[name]:
+                problems.append(f"{name} {b[name]} instead of {a[name]}")
+        aspect = [s.get("sample_aspect_ratio", "1:1").replace("0:1", "1:1") for s in (a, b)]
+        if aspect[0] != aspect[1]:
+            problems.append(f"sample aspect ratio {aspect[1]} instead of {aspect[0]}")
+    if container in ("mp4", "mkv"):
+        turn = [[d.get("rotation", 0) % 360 for d in side_data(s, "Display Matrix")]
+                for s in (a, b)]
+        if (turn[0] or [0]) != (turn[1] or [0]):
+            problems.append(f"rotation {turn[1]} instead of {turn[0]}")
+    for name in ("color_range", "color_space", "color_transfer", "color_primaries"):
+        # A range that was not said is the limited one.
+        want = a.get(name, "tv" if name == "color_range" else "unknown")
+        have = b.get(name, "tv" if name == "color_range" else "unknown")
+        if want not in ("unknown", have):
+            problems.append(f"{name} {have} instead of {want}")
+    for kind in ("Mastering display metadata", "Content light level metadata"):
+        if side_data(a, kind) and side_data(a, kind) != side_data(b, kind):
+            problems.append(f"{kind.lower()} {side_data(b, kind)} instead of {side_data(a, kind)}")
+    return problems
+
+
+def compare(source, path, container, said="", track=0, constant=None, rest=True):
+    """All problems of a result, as lines."""
+    if constant is None:
+        constant = container in CONSTANT_OFFSET
+    problems, offset = compare_frames(source, path, track, constant)
+    problems += dts_problems(path, track)
+    problems += compare_audio(source, path, offset, container)
+    if rest:
+        problems += compare_rest(source, path, offset, container, said)
+    return problems

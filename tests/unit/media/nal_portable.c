@@ -1,0 +1,5 @@
+/* The tests of media/nal.h once more, on its path without vector instructions. The definitions here
+ * stand in for those of the library. */
+#undef __SSE2__
+#include "../../../src/media/nal.c"
+#include "unit/media/nal.c"

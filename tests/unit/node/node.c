@@ -1,0 +1,262 @@
+/* A node, driven over its link as dispatch would, with the CPU backend behind it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "media/digest.h"
+#include "node/node.h"
+
+#define WIDTH 64
+#define HEIGHT 48
+
+struct fixture {
+    struct node *node;
+    struct link *link;
+    int credits[2];
+};
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    struct link *far;
+    f = (struct fixture){0};
+    *state = &f;
+    assert_int_equal(link_memory_pair(&f.link, &far), 0);
+    return node_start(&f.node, &(struct node_params){DEVICE_CPU, 0}, far, NULL);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    link_close(&f->link);
+    node_stop(&f->node);
+    return 0;
+}
+
+static struct message receive(struct fixture *f)
+{
+    struct message msg = {0};
+    do {
+        message_done(&msg);
+        assert_int_equal(link_receive(f->link, 60000, &msg), 0);
+        if (msg.type == MESSAGE_CREDIT)
+            f->credits[msg.slot] += msg.credits;
+    } while (msg.type == MESSAGE_CREDIT || msg.type == MESSAGE_NOTE);
+    return msg;
+}
+
+static void expect(struct fixture *f, enum message_type type)
+{
+    struct message msg = receive(f);
+    assert_int_equal(msg.type, type);
+    message_done(&msg);
+}
+
+static void say(struct fixture *f, struct message msg)
+{
+    msg.job = 1;
+    assert_int_equal(link_send(f->link, &msg, 60000), 0);
+}
+
+/* A job of raw frames with two lossless renditions. */
+static void create_job(struct fixture *f, const char *codec)
+{
+    struct message msg = {.type = MESSAGE_JOB_CREATE};
+    assert_int_equal(message_block(&msg), 0);
+    struct job_params *job = msg.job_params;
+    job->source = (struct track){.codec = "rawvideo",
+                                 .width = WIDTH,
+                                 .height = HEIGHT,
+                                 .format = PIXEL_YUV420P,
+                                 .time_base = {1, 25},
+                                 .frame_rate = {25, 1}};
+    job->raw_input = true;
+    job->slots = 2;
+    job->renditions_count = 2;
+    for (int i = 0; i < 2; i++) {
+        struct rendition_params *r = &job->renditions[i];
+        *r = (struct rendition_params){
+            .width = WIDTH >> i, .height = HEIGHT >> i, .speed = 1, .bframes = -1};
+        strcpy(r->codec, codec);
+    }
+    say(f, msg);
+}
+
+static struct frame *picture(int64_t pts)
+{
+    struct frame *frame = frame_new(PIXEL_YUV420P, WIDTH, HEIGHT);
+    assert_non_null(frame);
+    for (int p = 0; p < 3; p++)
+        memset(frame->data[p], 16 + (int)(pts * 7 + p) % 200,
+               (size_t)frame->stride[p] * (size_t)pixel_plane_height(PIXEL_YUV420P, p, HEIGHT));
+    frame->pts = pts;
+    frame->duration = 1;
+    return frame;
+}
+
+static void send_segment(struct fixture *f, uint32_t slot, uint32_t segment, int64_t start, int count)
+{
+    say(f, (struct message){
+               .type = MESSAGE_SEGMENT_BEGIN, .slot = slot, .segment = segment, .pts = start});
+    for (int i = 0; i < count; i++)
+        say(f, (struct message){
+                   .type = MESSAGE_SEGMENT_FRAME, .slot = slot, .frame = picture(start + i)});
+    say(f, (struct message){.type = MESSAGE_SEGMENT_END, .slot = slot});
+}
+
+/* Collects until `segments` are done, checking that each rendition has every pts once. */
+static void collect(struct fixture *f, int segments, int64_t start, int count)
+{
+    uint64_t seen[2] = {0}, want = 0;
+    int packets[2] = {0};
+    for (int i = 0; i < count; i++)
+        want = pts_digest_add(want, start + i);
+    while (segments) {
+        struct message msg = receive(f);
+        if (msg.type == MESSAGE_RESULT) {
+            seen[msg.packet.rendition] = pts_digest_add(seen[msg.packet.rendition], msg.packet.pts);
+            packets[msg.packet.rendition]++;
+        } else if (msg.type == MESSAGE_SEGMENT_DONE) {
+            segments--;
+        } else {
+            assert_int_equal(msg.type, MESSAGE_HEADER);
+        }
+        message_done(&msg);
+    }
+    for (int r = 0; r < 2; r++) {
+        assert_int_equal(packets[r], count);
+        assert_true(seen[r] == want);
+    }
+}
+
+static void test_two_lanes(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    send_segment(f, 0, 0, 0, 20);
+    send_segment(f, 1, 1, 20, 20);
+    send_segment(f, 0, 2, 40, 10);
+    say(f, (struct message){.type = MESSAGE_JOB_COMPLETE});
+    collect(f, 3, 0, 50);
+    expect(f, MESSAGE_JOB_FINISHED);
+    /* 30 and 20 frames in bundles of 8. */
+    assert_int_equal(f->credits[0], 24);
+    assert_int_equal(f->credits[1], 16);
+}
+
+static void test_drain_lets_all_out(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    for (uint32_t i = 0; i < 3; i++) {
+        send_segment(f, 0, i, 10 * (int64_t)i, 10);
+        say(f, (struct message){.type = MESSAGE_SLOT_DRAIN});
+        collect(f, 1, 10 * (int64_t)i, 10);
+    }
+}
+
+static void test_failed_slot_waits_for_reset(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    /* A packet on a job of raw frames is nonsense that only the session can see. */
+    say(f, (struct message){.type = MESSAGE_SEGMENT_BEGIN, .pts = 0});
+    struct frame *wrong = frame_new(PIXEL_GRAY8, 8, 8);
+    wrong->pts = 0;
+    wrong->place = PLACE_DEVICE;
+    say(f, (struct message){.type = MESSAGE_SEGMENT_FRAME, .frame = wrong});
+    expect(f, MESSAGE_SLOT_FAILED);
+    send_segment(f, 0, 7, 100, 10); /* dropped: the slot was not reset */
+    say(f, (struct message){.type = MESSAGE_SLOT_RESET});
+    send_segment(f, 0, 8, 200, 10);
+    say(f, (struct message){.type = MESSAGE_JOB_COMPLETE});
+    collect(f, 1, 200, 10);
+    expect(f, MESSAGE_JOB_FINISHED);
+}
+
+static void test_no_such_encoder_is_said(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "theora");
+    expect(f, MESSAGE_JOB_ACK);
+    send_segment(f, 0, 0, 0, 3);
+    struct message msg = receive(f);
+    assert_int_equal(msg.type, MESSAGE_SLOT_FAILED);
+    assert_int_equal(msg.error->code, RGPU_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(msg.error->text, "theora"));
+    message_done(&msg);
+}
+
+static void test_cancel_answers(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    send_segment(f, 0, 0, 0, 40);
+    say(f, (struct message){.type = MESSAGE_JOB_CANCEL});
+    struct message msg = receive(f);
+    while (msg.type != MESSAGE_JOB_FINISHED) {
+        message_done(&msg);
+        msg = receive(f);
+    }
+}
+
+static void test_broken_peer_is_hung_up_on(void **state)
+{
+    struct fixture *f = *state;
+    struct message msg = {0};
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    say(f, (struct message){.type = MESSAGE_SEGMENT_END, .slot = 1000});
+    assert_int_equal(link_receive(f->link, 60000, &msg), RGPU_ERROR_NODE);
+}
+
+static void test_bad_job_is_rejected(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    struct message msg = {.type = MESSAGE_JOB_CREATE};
+    assert_int_equal(message_block(&msg), 0);
+    say(f, msg);
+    expect(f, MESSAGE_JOB_REJECT);
+}
+
+static void test_stop_in_the_middle(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    send_segment(f, 0, 0, 0, 30);
+    send_segment(f, 1, 1, 30, 30);
+    /* tear_down stops the node with work inside: nothing may hang or leak */
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_two_lanes),
+        TEST(test_drain_lets_all_out),
+        TEST(test_failed_slot_waits_for_reset),
+        TEST(test_no_such_encoder_is_said),
+        TEST(test_cancel_answers),
+        TEST(test_broken_peer_is_hung_up_on),
+        TEST(test_bad_job_is_rejected),
+        TEST(test_stop_in_the_middle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
