@@ -34,6 +34,7 @@ static void update_progress(struct rgpu_transcode *t)
     for (int r = 0; r < t->renditions_count; r++) {
         struct rgpu_rung_progress *rung = &p->rungs[t->rendition_rung[r]];
         rung->frames = job_packets_received(t->job, r);
+        rung->bytes = job_bytes_received(t->job, r);
         if (rung->frames > frames)
             frames = rung->frames;
     }
@@ -41,7 +42,8 @@ static void update_progress(struct rgpu_transcode *t)
     if (fps > 0 && (double)frames / fps > p->position_seconds)
         p->position_seconds = (double)frames / fps;
     for (int i = 0; i < t->rungs_count; i++) {
-        p->rungs[i].bytes = outputs_rung_bytes(t->outputs, i);
+        if (t->rungs[i].is_source)
+            p->rungs[i].bytes = outputs_rung_bytes(t->outputs, i);
         if (p->position_seconds > 0)
             p->rungs[i].bitrate_kbps = (double)p->rungs[i].bytes * 8 / 1000 / p->position_seconds;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "dispatch/rate.h"
 #include "dispatch/segment.h"
 
 #define JOB_ID 1
@@ -37,7 +38,7 @@ struct job {
     int segments_count;
     bool input_open;            /* `last` is being filled */
     bool finished;
-    int64_t packets_received[RENDITIONS_MAX];
+    int64_t packets_received[RENDITIONS_MAX], bytes_received[RENDITIONS_MAX];
     int retries;
 
     struct track headers[RENDITIONS_MAX];
@@ -45,6 +46,8 @@ struct job {
     char notes[NOTES_MAX][ERROR_TEXT_MAX];
     int notes_count, notes_given;
     struct error failure;       /* code 0: none */
+
+    struct bucket buckets[RENDITIONS_MAX]; /* as the segments that went out have left them */
 
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
@@ -81,6 +84,8 @@ int job_open(struct job **ret, struct job_params *params, struct error *err)
     }
     job->params = *params;
     params->source = (struct track){0};
+    for (int i = 0; i < job->params.renditions_count; i++)
+        job->buckets[i] = bucket_for(&job->params.renditions[i]);
     pthread_mutex_init(&job->wake_lock, NULL);
     clock_cond_init(&job->wake);
     *ret = job;
@@ -345,6 +350,7 @@ static void serve_slot(struct job *job, int peer_index, int slot_index)
             begin.segment = s->id;
             begin.pts = s->start_pts;
             begin.ordinal = s->first_ordinal;
+            memcpy(begin.permille, s->permille, sizeof(begin.permille));
             if (post(peer, begin) != 0)
                 return;
             s->begin_sent = true;
@@ -368,6 +374,22 @@ static bool worth_a_retry(int code)
            code == RGPU_ERROR_IO || code == RGPU_ERROR_INTERNAL;
 }
 
+/* Puts a segment back among those to be given to a slot, if that is still possible. */
+static bool give_again(struct job *job, struct segment *s)
+{
+    int64_t packets[RENDITIONS_MAX], bytes[RENDITIONS_MAX];
+    memcpy(packets, s->packets_received, sizeof(packets));
+    memcpy(bytes, s->bytes_received, sizeof(bytes));
+    if (!segment_rewind(s))
+        return false;
+    for (int r = 0; r < job->params.renditions_count; r++) {
+        job->packets_received[r] -= packets[r];
+        job->bytes_received[r] -= bytes[r];
+    }
+    job->retries++;
+    return true;
+}
+
 /* What was given to a slot and is not done goes back to be given again. slot -1: all of the node. */
 static void take_back(struct job *job, int peer_index, int slot_index, const struct error *why)
 {
@@ -375,13 +397,10 @@ static void take_back(struct job *job, int peer_index, int slot_index, const str
         if (!s->assigned || s->done || s->node != peer_index ||
             (slot_index >= 0 && s->slot != slot_index))
             continue;
-        for (int r = 0; r < job->params.renditions_count; r++)
-            job->packets_received[r] -= s->packets_received[r];
-        if (!worth_a_retry(why->code) || s->attempts >= SEGMENT_ATTEMPTS_MAX || !segment_rewind(s)) {
+        if (!worth_a_retry(why->code) || s->attempts >= SEGMENT_ATTEMPTS_MAX || !give_again(job, s)) {
             fail(job, why->code, why->text);
             return;
         }
-        job->retries++;
     }
     for (int k = 0; k < job->peers[peer_index].slots_count; k++)
         if (slot_index < 0 || k == slot_index)
@@ -439,7 +458,9 @@ static void take_result(struct job *job, int peer_index, struct message *msg)
     }
     s->result_bytes += size;
     s->packets_received[r]++;
+    s->bytes_received[r] += size;
     job->packets_received[r]++;
+    job->bytes_received[r] += size;
 }
 
 static void take_note(struct job *job, const char *text)
@@ -578,10 +599,32 @@ static void remove_first(struct job *job)
     segment_free(s);
 }
 
+/* Holds a whole result against the buckets as the segments before it have left them. One that breaks
+ * them goes back to be encoded with less; after some tries it is taken as it is, and said. */
+static bool accept(struct job *job, struct segment *s)
+{
+    struct bucket after[RENDITIONS_MAX];
+    if (s->accepted || s->committed)
+        return true;
+    const bool fits = rate_check(job->buckets, after, &job->params, s);
+    if (!fits && s->redone < SEGMENT_REDO_MAX && give_again(job, s)) {
+        s->redone++;
+        s->attempts = 0; /* nothing has failed */
+        return false;
+    }
+    if (!fits)
+        take_note(job, "the peak bit rate could not be kept everywhere; a lower --bitrate helps");
+    memcpy(job->buckets, after, sizeof(job->buckets));
+    s->accepted = true;
+    return true;
+}
+
 static bool next_result(struct job *job, struct job_output *ret)
 {
     struct segment *s = job->first;
     if (!s)
+        return false;
+    if (s->done && !accept(job, s))
         return false;
     if (!s->done && !s->committed && s->result_bytes > SEGMENT_RESULT_BYTES)
         s->committed = true;
@@ -641,6 +684,11 @@ void job_wakeup(struct job *job)
 int64_t job_packets_received(const struct job *job, int rendition)
 {
     return job->packets_received[rendition];
+}
+
+int64_t job_bytes_received(const struct job *job, int rendition)
+{
+    return job->bytes_received[rendition];
 }
 
 int job_retries(const struct job *job)

@@ -65,8 +65,9 @@ void job_wait(struct job *job, int timeout_ms);
 /* Ends a job_wait, from any thread. */
 void job_wakeup(struct job *job);
 
-/* Frames that have come back so far, and segments that were sent again. */
+/* Packets and their bytes that have come back so far, and segments that were sent again. */
 int64_t job_packets_received(const struct job *job, int rendition);
+int64_t job_bytes_received(const struct job *job, int rendition);
 int job_retries(const struct job *job);
 
 /* What the first node said of itself; "" before. */

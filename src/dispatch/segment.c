@@ -68,6 +68,8 @@ struct segment *segment_new(uint32_t id, int64_t start_pts, uint64_t first_ordin
     segment->id = id;
     segment->start_pts = start_pts;
     segment->first_ordinal = first_ordinal;
+    for (int i = 0; i < RENDITIONS_MAX; i++)
+        segment->permille[i] = 1000;
     return segment;
 }
 
@@ -123,7 +125,7 @@ bool segment_rewind(struct segment *segment)
     item_ring_clear(&segment->results);
     segment->result_bytes = 0;
     for (int i = 0; i < RENDITIONS_MAX; i++)
-        segment->packets_received[i] = 0;
+        segment->packets_received[i] = segment->bytes_received[i] = 0;
     segment->sent = 0;
     segment->assigned = segment->begin_sent = segment->tail_sent = segment->end_sent = false;
     segment->done = false;

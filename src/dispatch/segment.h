@@ -15,6 +15,7 @@
 #define SEGMENT_RETAIN_ITEMS 16384
 #define SEGMENT_RESULT_BYTES ((int64_t)64 << 20)
 #define SEGMENT_ATTEMPTS_MAX 3
+#define SEGMENT_REDO_MAX 2      /* times that a segment is encoded again for the bit rate's sake */
 
 struct item {
     struct packet packet;
@@ -51,10 +52,13 @@ struct segment {
     bool assigned, begin_sent, tail_sent, end_sent;
     int node, slot;
     int attempts;
+    uint16_t permille[RENDITIONS_MAX]; /* of the target bit rates */
+    int redone;                 /* times that it broke the leaky bucket */
+    bool accepted;              /* its result has been held against the bucket */
 
     struct item_ring results;   /* packets in the order in which they came */
     int64_t result_bytes;
-    int64_t packets_received[RENDITIONS_MAX];
+    int64_t packets_received[RENDITIONS_MAX], bytes_received[RENDITIONS_MAX];
     bool committed;             /* results have gone out */
     bool done;
     struct segment_done result;

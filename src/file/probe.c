@@ -89,8 +89,9 @@ static int64_t to_us(const struct run *run, int64_t ts)
 
 static void note_gap(struct run *run, int64_t ts)
 {
-    const int64_t us = to_us(run, ts) - to_us(run, run->point_ts);
-    if (us > run->ret->gop_us_max)
+    int64_t us;
+    if (!__builtin_sub_overflow(to_us(run, ts), to_us(run, run->point_ts), &us) &&
+        us > run->ret->gop_us_max)
         run->ret->gop_us_max = us;
 }
 

@@ -94,9 +94,11 @@ static int end_of_input(struct reader *r)
     if (f->pb && f->pb->error < 0 && f->pb->error != AVERROR_EOF)
         return end_with(r, source_explain(&r->source, f->pb->error, &r->ended_error));
     const int64_t duration = reader_duration_us(r);
+    int64_t length;
     if (f->duration_estimation_method == AVFMT_DURATION_FROM_STREAM && duration > 0 &&
         r->farthest_us != INT64_MIN &&
-        r->farthest_us - reader_start_us(r) < duration - CUT_SHORT_US - duration / 50)
+        !__builtin_sub_overflow(r->farthest_us, reader_start_us(r), &length) &&
+        length < duration - CUT_SHORT_US - duration / 50)
         r->damaged++;
     return end_with(r, RGPU_ERROR_END);
 }
@@ -127,10 +129,10 @@ static void shift_time(struct reader *r, AVPacket *av)
         timeline_shift(&r->timeline, av->stream_index, t->time_base, av->dts, av->duration);
     if (!shift)
         return;
-    if (av->pts != AV_NOPTS_VALUE)
-        av->pts += shift;
-    if (av->dts != AV_NOPTS_VALUE)
-        av->dts += shift;
+    if (av->pts != AV_NOPTS_VALUE && __builtin_add_overflow(av->pts, shift, &av->pts))
+        av->pts = AV_NOPTS_VALUE;
+    if (av->dts != AV_NOPTS_VALUE && __builtin_add_overflow(av->dts, shift, &av->dts))
+        av->dts = AV_NOPTS_VALUE;
 }
 
 static void note_end(struct reader *r, const AVPacket *av)
@@ -184,6 +186,13 @@ int reader_read_ahead(struct reader *r)
     return 0;
 }
 
+/* End of a packet in its track's time; what cannot be told stays at its beginning. */
+static int64_t dts_end(const AVPacket *av)
+{
+    int64_t end;
+    return __builtin_add_overflow(av->dts, av->duration, &end) ? av->dts : end;
+}
+
 void reader_time_queued(struct reader *r, size_t at)
 {
     if (!reader_queued(r, at)->is_video || !r->state.anchor_is_next ||
@@ -197,14 +206,14 @@ void reader_time_queued(struct reader *r, size_t at)
         if (i >= r->queue_count) {
             /* Of the last pictures, this one is shown after all others. */
             if (frames == 0 && pts != AV_NOPTS_VALUE)
-                pts += reader_queued(r, at)->av->duration;
+                pts = dts_end(reader_queued(r, at)->av);
             break;
         }
         const struct reader_queued *q = reader_queued(r, i);
         if (!q->is_video || q->av->dts == AV_NOPTS_VALUE)
             continue;
         frames++;
-        pts = q->look.anchor ? q->av->dts : q->av->dts + q->av->duration;
+        pts = q->look.anchor ? q->av->dts : dts_end(q->av);
         if (q->look.anchor)
             break;
     }

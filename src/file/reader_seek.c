@@ -101,8 +101,10 @@ static int seek_video(struct reader *r, int64_t target_us, struct error *err)
 
 int reader_seek(struct reader *r, int64_t start_us, struct error *err)
 {
-    const int64_t target_us = reader_start_us(r) + start_us;
+    int64_t target_us;
     int rc = 0;
+    if (__builtin_add_overflow(reader_start_us(r), start_us, &target_us))
+        target_us = INT64_MAX;
     if (r->format->pb && !(r->format->pb->seekable & AVIO_SEEKABLE_NORMAL))
         return 0;
     if (r->video < 0) {

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 
+#define SANE_US (INT64_MAX / 8) /* times beyond are no times, and would overflow below */
+
 static const struct rational MICROSECONDS = {1, 1000000};
 
 int timeline_init(struct timeline *ret, bool active, int tracks_count)
@@ -37,8 +39,8 @@ int64_t timeline_shift(struct timeline *t, int track, struct rational time_base,
     if (!t->active)
         return 0;
     struct timeline_track *k = &t->tracks[track];
-    if (dts != PTS_NONE) {
-        const int64_t us = rational_rescale(dts, time_base, MICROSECONDS, ROUND_NEAREST);
+    const int64_t us = rational_rescale(dts, time_base, MICROSECONDS, ROUND_NEAREST);
+    if (dts != PTS_NONE && us > -SANE_US && us < SANE_US) {
         int64_t moved = us + t->shift_us[k->jumps];
         if (k->last_us != PTS_NONE && moved < k->last_us - TIMELINE_JUMP_US &&
             k->jumps < TIMELINE_JUMPS_MAX) {
@@ -48,7 +50,7 @@ int64_t timeline_shift(struct timeline *t, int track, struct rational time_base,
             moved = us + t->shift_us[k->jumps];
         }
         k->last_us = moved;
-        if (duration > 0)
+        if (duration > 0 && duration < INT32_MAX)
             k->duration_us = rational_rescale(duration, time_base, MICROSECONDS, ROUND_NEAREST);
     }
     return rational_rescale(t->shift_us[k->jumps], MICROSECONDS, time_base, ROUND_NEAREST);

@@ -192,8 +192,7 @@ static void look_av1(struct video_state *v, const AVPacket *av, struct video_loo
     ret->hdr = tu.hdr;
     if (tu.key)
         ret->access = ACCESS_CLOSED;
-    if (tu.frames > 0 && tu.shown == 0)
-        ret->flags |= PACKET_DISCARD;
+    ret->hidden = tu.frames > 0 && tu.shown == 0;
 }
 
 /* VP8 and VP9 have frames that are only for reference. */
@@ -203,7 +202,7 @@ static void look_vp8(const AVPacket *av, struct video_look *ret)
         return;
     const bool key = (av->data[0] & 1) == 0, shown = av->data[0] >> 4 & 1;
     ret->access = key ? ACCESS_CLOSED : ACCESS_NONE;
-    ret->flags |= shown ? 0 : PACKET_DISCARD;
+    ret->hidden = !shown;
 }
 
 static void look_vp9(const AVPacket *av, struct video_look *ret)
@@ -222,8 +221,7 @@ static void look_vp9(const AVPacket *av, struct video_look *ret)
     const bool key = !repeats && !bits_flag(&b);
     const bool shown = repeats || bits_flag(&b);
     ret->access = key && !b.error ? ACCESS_CLOSED : ACCESS_NONE;
-    if (!shown && !superframe)
-        ret->flags |= PACKET_DISCARD;
+    ret->hidden = !shown && !superframe;
 }
 
 static void look_mpeg12(const AVPacket *av, struct video_look *ret)
@@ -290,7 +288,7 @@ struct video_look video_look(struct video_state *v, const struct AVPacket *av)
     }
     if (ret.access != ACCESS_NONE)
         ret.flags |= PACKET_KEY;
-    if (av->flags & AV_PKT_FLAG_DISCARD)
+    if (av->flags & AV_PKT_FLAG_DISCARD || ret.hidden)
         ret.flags |= PACKET_DISCARD;
     if (av->flags & AV_PKT_FLAG_CORRUPT)
         ret.flags |= PACKET_CORRUPT;
@@ -362,7 +360,7 @@ static void stamp_by_order(struct video_state *v, const AVPacket *av, struct pac
     pkt->dts = v->dts_last = dts;
 }
 
-static bool stamp(struct video_state *v, const AVPacket *av, struct packet *pkt)
+static bool stamp(struct video_state *v, const AVPacket *av, bool hidden, struct packet *pkt)
 {
     const bool second = pkt->flags & PACKET_SECOND_FIELD;
     bool made_up = false;
@@ -376,6 +374,9 @@ static bool stamp(struct video_state *v, const AVPacket *av, struct packet *pkt)
         made_up = true;
         pts = av->dts != PTS_NONE ? av->dts : guess(v, v->pts_max, av->duration);
     }
+    /* A hidden frame must not take the time of the one that is shown. */
+    for (pts -= hidden; hidden && is_taken(v, pts) && pts > INT64_MIN + 1; pts--)
+        ;
     /* Two frames of one time would be one frame less. */
     while (is_taken(v, pts) && pts < INT64_MAX) {
         made_up |= !second;
@@ -429,7 +430,7 @@ int video_fill(struct video_state *v, const struct AVPacket *av, const struct vi
     if (v->by_order)
         stamp_by_order(v, av, &pkt);
     else
-        *ret_damaged = stamp(v, av, &pkt);
+        *ret_damaged = stamp(v, av, look->hidden, &pkt);
     v->frames += !(pkt.flags & PACKET_SECOND_FIELD);
     *ret = pkt;
     return 0;

@@ -51,6 +51,7 @@ struct video_state {
 struct video_look {
     enum access_point access;
     uint32_t flags;             /* enum packet_flags; KEY only where `access` says so */
+    bool hidden;                /* only for reference: has the time of the next frame, or none */
     bool damaged;               /* units could not be parsed */
     bool anchor;                /* MPEG-1 and MPEG-2: not a B picture */
     bool maybe_interlaced;      /* the headers allow fields, where a container may say otherwise */

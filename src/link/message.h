@@ -69,6 +69,7 @@ struct message {
     int credits, slots;
     int64_t pts;
     uint64_t ordinal;
+    uint16_t permille[RENDITIONS_MAX]; /* BEGIN: of the target bit rates; 1000 but after a redo */
     struct packet packet;
     struct frame *frame;
     union {                     /* owned, one block a message, for the rare large ones */

@@ -1,5 +1,6 @@
 #include "transcode/plan.h"
 
+#include "media/bucket.h"
 #include "transcode/cadence.h"
 
 #include <stdarg.h>
@@ -233,8 +234,8 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .field_order = fields_of(plan, params, r, backend->deinterlacer != NULL, first),
             .rate = r->rate,
             .bit_rate_bps = r->bit_rate_bps,
-            .bit_rate_max_bps = r->bit_rate_max_bps,
-            .vbv_bits = r->vbv_bits,
+            .bit_rate_max_bps = rendition_rate_max_bps(r),
+            .vbv_bits = rendition_vbv_bits(r),
             .quality = r->quality,
             .speed = r->speed,
             .bframes = r->bframes,

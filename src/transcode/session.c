@@ -177,6 +177,8 @@ int session_open(struct session **ret, const struct session_params *params, stru
     s->params = *params;
     s->params.source = track_share(&params->source);
     s->backend = backend;
+    for (int i = 0; i < RENDITIONS_MAX; i++)
+        s->permille[i] = 1000;
     s->processors = count_processors(backend, params->device, params->threads);
     s->nominal_duration = nominal_duration(&params->source);
     pthread_mutex_init(&s->lock, NULL);
@@ -223,9 +225,15 @@ int session_begin(struct session *s, uint32_t segment, int64_t start_pts, uint64
         return refuse(s);
     s->begun = true;
     s->tailed = false;
-    return feed_item(
-        s, &(struct feed){
-               .type = FEED_BEGIN, .segment = segment, .pts = start_pts, .ordinal = first_ordinal});
+    struct feed feed = {
+        .type = FEED_BEGIN, .segment = segment, .pts = start_pts, .ordinal = first_ordinal};
+    memcpy(feed.permille, s->permille, sizeof(feed.permille));
+    return feed_item(s, &feed);
+}
+
+void session_rates(struct session *s, const uint16_t *permille)
+{
+    memcpy(s->permille, permille, sizeof(s->permille));
 }
 
 int session_packet(struct session *s, struct packet *pkt)

@@ -83,6 +83,12 @@ int session_open(struct session **ret, const struct session_params *params, stru
  * `start_pts` PTS_NONE: from the first frame; without a tail, or with `end_pts` PTS_NONE or
  * INT64_MAX, to the last. */
 int session_begin(struct session *s, uint32_t segment, int64_t start_pts, uint64_t first_ordinal);
+
+/* Bit rates of the segments that begin after this call, in thousandths of each rendition's target
+ * (RENDITIONS_MAX values; 1000 is the start). An encoder whose rate changes is drained and opened
+ * anew, with the same headers. For segments that broke the leaky bucket. */
+void session_rates(struct session *s, const uint16_t *permille);
+
 int session_packet(struct session *s, struct packet *pkt);
 int session_frame(struct session *s, struct frame **frame);
 int session_tail(struct session *s, int64_t end_pts);

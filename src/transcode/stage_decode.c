@@ -353,6 +353,7 @@ static int begin(struct session *s, const struct feed *feed, struct error *err)
     ticket->segment = feed->segment;
     ticket->start_pts = feed->pts;
     ticket->follows = follows;
+    memcpy(ticket->permille, feed->permille, sizeof(ticket->permille));
     windows_begin(&d->windows, feed->pts, ticket);
     d->joined = true;
     d->held_due = follows;

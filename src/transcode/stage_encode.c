@@ -46,7 +46,10 @@ static int give_header(struct encode_stage *e, const struct ticket *ticket)
 
 static int open_encoder(struct encode_stage *e, const struct ticket *ticket, struct error *err)
 {
-    int r = e->session->backend->encoder->open(&e->encoder, &e->params, err);
+    struct encoder_params params = e->params;
+    e->permille = ticket->permille[e->rendition];
+    params.bit_rate_bps = params.bit_rate_bps * e->permille / 1000;
+    int r = e->session->backend->encoder->open(&e->encoder, &params, err);
     if (r)
         return name_error(e, r, err);
     return e->header_given ? 0 : give_header(e, ticket);
@@ -128,10 +131,36 @@ static int encoder_send(struct encode_stage *e, struct frame *frame, struct erro
     }
 }
 
+/* Brings out all that the encoder holds, and closes it. */
+static int close_encoder(struct encode_stage *e, struct error *err)
+{
+    if (!e->encoder)
+        return 0;
+    int r = encoder_send(e, NULL, err);
+    if (r != RGPU_ERROR_END) {
+        if (!r) {
+            error_set(err, RGPU_ERROR_INTERNAL, "the encoder does not drain");
+            r = name_error(e, RGPU_ERROR_INTERNAL, err);
+        }
+        return r;
+    }
+    if (!flight_empty(&e->flight)) {
+        error_set(err, RGPU_ERROR_INTERNAL, "the encoder lost frames");
+        return name_error(e, RGPU_ERROR_INTERNAL, err);
+    }
+    e->session->backend->encoder->close(e->encoder);
+    e->encoder = NULL;
+    return 0;
+}
+
 /* Takes the work's frame. */
 static int encode_frame(struct encode_stage *e, struct work *w, struct error *err)
 {
-    int r = e->encoder ? 0 : open_encoder(e, w->ticket, err);
+    int r = 0;
+    if (e->encoder && e->permille != w->ticket->permille[e->rendition])
+        r = close_encoder(e, err);
+    if (!r && !e->encoder)
+        r = open_encoder(e, w->ticket, err);
     if (!r && flight_add(&e->flight, (struct flight_entry){.clock = w->frame->pts,
                                                            .pts = w->pts,
                                                            .duration = w->duration,
@@ -154,23 +183,8 @@ static int encode_frame(struct encode_stage *e, struct work *w, struct error *er
 
 static int drain(struct encode_stage *e, struct ticket *ticket, struct error *err)
 {
-    if (e->encoder) {
-        int r = encoder_send(e, NULL, err);
-        if (r != RGPU_ERROR_END) {
-            if (!r) {
-                error_set(err, RGPU_ERROR_INTERNAL, "the encoder does not drain");
-                r = name_error(e, RGPU_ERROR_INTERNAL, err);
-            }
-            return r;
-        }
-        if (!flight_empty(&e->flight)) {
-            error_set(err, RGPU_ERROR_INTERNAL, "the encoder lost frames");
-            return name_error(e, RGPU_ERROR_INTERNAL, err);
-        }
-        e->session->backend->encoder->close(e->encoder);
-        e->encoder = NULL;
-    }
-    return ticket_pass(e->session, ticket);
+    int r = close_encoder(e, err);
+    return r ? r : ticket_pass(e->session, ticket);
 }
 
 static int handle(struct encode_stage *e, struct work *w, struct error *err)

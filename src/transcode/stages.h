@@ -33,6 +33,7 @@ struct feed {
     uint32_t segment;
     uint64_t ordinal;           /* BEGIN */
     int64_t pts;                /* BEGIN: start; TAIL: end */
+    uint16_t permille[RENDITIONS_MAX]; /* BEGIN: see session_rates */
 };
 
 /* A segment, or a drain, on its way through the stages. */
@@ -44,6 +45,7 @@ struct ticket {
     uint32_t segment;
     int64_t start_pts;
     bool follows;               /* directly on the segment before it */
+    uint16_t permille[RENDITIONS_MAX]; /* of the target bit rates */
     struct segment_done done;   /* the decoder's part; packets[r] is rendition r's thread's */
     int64_t sent[RENDITIONS_MAX]; /* frames given to encoder r; its thread's */
     bool closed[RENDITIONS_MAX]; /* no more will come for r; its thread's */
@@ -101,6 +103,7 @@ struct encode_stage {
     int rendition;
     struct channel work;
     void *encoder;              /* NULL: not open (yet, or after a drain) */
+    int permille;               /* of the target bit rate, that it was opened with */
     struct encoder_params params; /* set by the scaler before the first frame */
     struct flight flight;
     bool header_given;
@@ -120,6 +123,7 @@ struct session {
     pthread_t decode_thread, scale_thread;
     bool decode_running, scale_running;
     bool begun, tailed;         /* the feeder's: a segment is open; its end is known */
+    uint16_t permille[RENDITIONS_MAX]; /* the feeder's: for segments to come */
 
     pthread_mutex_t lock;
     struct error error;         /* protected by `lock`, as all below; code 0: none yet */

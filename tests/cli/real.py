@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,19 +83,53 @@ class Real(unittest.TestCase):
                              ((self.folder, out), 3), ((self.film, self.folder / "no/such/o.mp4"), 4),
                              ((self.film, self.folder / "o.xyz"), 2),
                              ((self.film, out, "--device", "cuda:900"), 5)):
-            done = run(RGPU, "transcode", *args)
-            self.assertEqual(done.returncode, status, (args, done.stderr))
-            self.assertRegex(done.stderr, r"\Argpu: [^\n]+\n\Z")
-            self.assertEqual(done.stdout, "")
-            self.assertFalse(out.exists())
+            with self.subTest(args=args):
+                done = run(RGPU, "transcode", *args)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertRegex(done.stderr, r"\Argpu: [^\n]+\n\Z")
+                self.assertEqual(done.stdout, "")
+                self.assertFalse(out.exists())
         if os.path.exists("/dev/full"):
             self.assertEqual(run("sh", "-c", f'"{RGPU}" devices > /dev/full').returncode, 4)
+
+    def test_part(self):
+        out = self.folder / "part.mp4"
+        self.done(run(RGPU, "transcode", self.film, out, "--start", "0:00:01.02", "--duration", "1",
+                      "--speed", "p1", "--quiet"))
+        self.assertEqual(int(tracks(out)[0]["nb_read_packets"]), 25)
+
+    def test_ctrl_c_leaves_nothing(self):
+        folder = self.folder / "stopped"
+        folder.mkdir()
+        for number, output in ((signal.SIGINT, "a.mp4"), (signal.SIGTERM, "hls/")):
+            with subprocess.Popen([RGPU, "transcode", self.film, f"{folder}/{output}", "--json", "--size",
+                                   "3840x2160", "--upscale", "--speed", "p7"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) as job:
+                self.assertIn("progress", job.stdout.readline())    # it runs
+                job.send_signal(number)
+                out, err = job.communicate(timeout=LIMIT)
+            self.assertEqual((job.returncode, err), (128 + number, "rgpu: stopped\n"), out)
+            self.assertEqual(list(folder.rglob("*")), [])
+
+    def test_ctrl_c_while_the_input_stalls(self):
+        out = self.folder / "stalled.mp4"
+        with subprocess.Popen([RGPU, "transcode", "-", out, "--json"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+            job.stdin.buffer.write(self.film.read_bytes()[:-1000])
+            job.stdin.flush()
+            self.assertIn("progress", job.stdout.readline())
+            job.send_signal(signal.SIGINT)
+            try:
+                self.assertEqual(job.wait(20), 130)
+            finally:
+                job.kill()
+        self.assertFalse(out.exists())
 
     def test_probe(self):
         info = json.loads(self.done(run(RGPU, "probe", self.film, "--json", "--points")).stdout)
         self.assertEqual((info["frames"], info["points_count"]), (FRAMES, 3))
         first = info["points"][0]["seconds"]
-        self.assertEqual([p["seconds"] - first for p in info["points"]], [0, 1, 2])
+        self.assertEqual([round(p["seconds"] - first, 6) for p in info["points"]], [0, 1, 2])
         self.assertEqual([t["kind"] for t in info["tracks"]], ["video", "audio"])
         self.assertEqual(info["tracks"][1]["language"], "eng")
         self.assertFalse(info["variable_rate"] or info["interlaced"] or info["hdr10"])

@@ -345,6 +345,67 @@ static void test_notes_once_and_headers_alike(void **state)
     assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_NODE);
 }
 
+/* A film at 100 kbit/s at most (150,000 bits a second, buffer 300,000) whose segment is ten times that
+ * must come back for another try with less, and be taken with a note in the end. */
+static void test_a_segment_that_breaks_the_bucket_is_redone(void **state)
+{
+    struct fixture f = {0};
+    struct link *near;
+    (void)state;
+    struct job_params params = {.renditions_count = 2, .source = {.time_base = {1, 25}}};
+    for (int r = 0; r < 2; r++)
+        params.renditions[r] =
+            (struct rendition_params){.codec = "h264", .rate = RATE_VBR, .bit_rate_bps = 100000};
+    params.renditions[1].bit_rate_bps = 100000000; /* never in danger */
+    assert_int_equal(job_open(&f.job, &params, NULL), 0);
+    assert_int_equal(link_memory_pair(&near, &f.node), 0);
+    assert_int_equal(job_add_node(f.job, near, NULL), 0);
+    expect(&f, MESSAGE_JOB_CREATE);
+    say(&f, (struct message){.type = MESSAGE_JOB_ACK, .slots = 1});
+    push_segment(&f, 0, 0, 25);
+    job_finish(f.job);
+    settle(&f);
+    int last = 1001;
+    for (int attempt = 0; attempt <= SEGMENT_REDO_MAX; attempt++) {
+        settle(&f); /* sends what was put back */
+        struct message msg = receive(&f);
+        while (msg.type != MESSAGE_SEGMENT_BEGIN) {
+            message_done(&msg);
+            settle(&f);
+            msg = receive(&f);
+        }
+        assert_true(msg.permille[0] < last);
+        assert_int_equal(msg.permille[1], 1000);
+        last = msg.permille[0];
+        say(&f, (struct message){.type = MESSAGE_CREDIT, .credits = 25});
+        for (int i = 0; i < 50; i++) {
+            struct message result = {.type = MESSAGE_RESULT};
+            result.packet = (struct packet){
+                .pts = i / 2, .rendition = (uint32_t)(i % 2), .size = 1500000 / 8 / 25};
+            say(&f, result);
+        }
+        struct message done = {.type = MESSAGE_SEGMENT_DONE};
+        assert_int_equal(message_block(&done), 0);
+        *done.done = (struct segment_done){.frames = 25, .packets = {25, 25}};
+        say(&f, done);
+        if (attempt < SEGMENT_REDO_MAX)
+            settle(&f);
+    }
+    assert_int_equal(job_retries(f.job), SEGMENT_REDO_MAX);
+    struct job_output out = {0};
+    bool noted = false;
+    int packets = 0;
+    while (job_next(f.job, &out, NULL) == 0 && out.type != JOB_ENDED) {
+        noted |= out.type == JOB_NOTE && strstr(out.note, "peak bit rate") != NULL;
+        packets += out.type == JOB_PACKET;
+        job_output_done(&out);
+    }
+    assert_int_equal(packets, 50);
+    assert_true(noted);
+    job_close(&f.job);
+    link_close(&f.node);
+}
+
 int main(void)
 {
 #define WITH_ONE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -361,6 +422,7 @@ int main(void)
         WITH_ONE(test_another_node_takes_over),
         WITH_ONE(test_reading_ahead_is_bounded),
         WITH_ONE(test_notes_once_and_headers_alike),
+        cmocka_unit_test(test_a_segment_that_breaks_the_bucket_is_redone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,23 +169,30 @@ static void test_special(void **state)
 static void test_hidden_frames(void **state)
 {
     static const char *args[][2] = {
-        {"libvpx", "-auto-alt-ref 1 -lag-in-frames 16 -deadline good -cpu-used 4 -b:v 100k"},
-        {"libvpx-vp9", "-auto-alt-ref 1 -lag-in-frames 16 -deadline good -cpu-used 5 -b:v 100k"},
+        {"libvpx", "-auto-alt-ref 1 -lag-in-frames 25 -deadline good -cpu-used 2 -b:v 200k"},
+        {"libvpx-vp9", "-auto-alt-ref 1 -lag-in-frames 25 -deadline good -cpu-used 5 -b:v 200k"},
         {"libsvtav1", "-preset 10 -g 25"},
     };
+    static struct film_packet packets[FILM_PACKETS_MAX];
     char line[512];
     (void)state;
     for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
         struct probe p;
         if (!films_can(args[i][0]))
             continue;
+        for (int pass = 1; pass <= (i < 2 ? 2 : 0); pass++)
+            films_run("ffmpeg -nostdin -v quiet -y " PICTURE(4) "-c:v %s %s -pass %d %s.mkv",
+                      args[i][0], args[i][1], pass, args[i][0]);
         snprintf(line, sizeof(line), PICTURE(4) "-c:v %s %s %s.mkv", args[i][0], args[i][1],
                  args[i][0]);
         films_make(line);
         const char *name = strrchr(line, ' ') + 1;
         probe_film(name, &p);
         check_frames(name, &p);
+        print_message("%d packets\n", films_packets(name, "v:0", packets));
         assert_int_equal(p.points[0].access, ACCESS_CLOSED);
+        assert_false(p.variable_rate); /* the frames that are shown keep their time */
+        assert_int_equal(p.damaged, 0);
         probe_done(&p);
     }
 }

@@ -4,7 +4,7 @@
 #include "media/av1.h"
 #include "media/codecs.h"
 
-/* Main profile sequence header with all that may come before the size: timing, decoder model, two
+/* Main profile sequence header with all that may come before the size: timing, decoder model, three
  * operating points. */
 static size_t rich_sequence(uint8_t *ret)
 {
@@ -21,15 +21,17 @@ static size_t rich_sequence(uint8_t *ret)
     out_u(&o, 77, 32);
     out_u(&o, 0, 10);
     out_u(&o, 1, 1);
-    out_u(&o, 1, 5);
-    for (unsigned i = 0; i < 2; i++) {
+    out_u(&o, 2, 5);
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint8_t levels[] = {12, 8, 7}; /* a tier from 8 on */
         out_u(&o, 0x101, 12);
-        out_u(&o, 12 + i, 5);
-        out_u(&o, 1, 1);
+        out_u(&o, levels[i], 5);
+        if (levels[i] > 7)
+            out_u(&o, 1, 1);
         out_u(&o, 1, 1);
         out_u(&o, 0x155aa, 21);
-        out_u(&o, i, 1);
-        if (i)
+        out_u(&o, i > 0, 1);
+        if (i > 0)
             out_u(&o, 9, 4);
     }
     out_u(&o, 10, 4);

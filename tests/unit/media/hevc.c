@@ -59,10 +59,10 @@ static void put_scaling_lists(struct bit_out *o)
         }
 }
 
-/* Short-term sets, the last two predicted; a wrong count of the first shifts all that follows. */
+/* Short-term sets, the last three predicted; a wrong count of the first shifts all that follows. */
 static void put_short_term_sets(struct bit_out *o)
 {
-    out_ue(o, 3);
+    out_ue(o, 4);
     out_ue(o, 2); /* explicit: -1, -3, +2 */
     out_ue(o, 1);
     out_ue(o, 0);
@@ -76,13 +76,18 @@ static void put_short_term_sets(struct bit_out *o)
     out_ue(o, 0);
     for (int i = 0; i < 4; i++) /* so that of the four candidates three are left */
         out_u(o, 1, 1);
-    out_u(o, 1, 1); /* predicted from those three, moved by -2 */
+    out_u(o, 1, 1); /* predicted from those three, moved by -2, without 1 - 2 and its own -2, */
     out_u(o, 1, 1);
     out_ue(o, 1);
     for (int i = 0; i < 4; i++) {
         out_u(o, 0, 1);
-        out_u(o, i != 1, 1);
+        out_u(o, i % 2 == 0, 1);
     }
+    out_u(o, 1, 1); /* so that two are left for the last */
+    out_u(o, 1, 1);
+    out_ue(o, 0);
+    for (int i = 0; i < 3; i++)
+        out_u(o, 1, 1);
 }
 
 /* Three sub-layers, 4:2:2 12 bit, window, lists, PCM, long-term pictures, VUI with HRD. */

@@ -100,8 +100,11 @@ static struct frame *picture(int64_t pts)
 
 static void send_segment(struct fixture *f, uint32_t slot, uint32_t segment, int64_t start, int count)
 {
-    say(f, (struct message){
-               .type = MESSAGE_SEGMENT_BEGIN, .slot = slot, .segment = segment, .pts = start});
+    struct message begin = {
+        .type = MESSAGE_SEGMENT_BEGIN, .slot = slot, .segment = segment, .pts = start};
+    for (int i = 0; i < RENDITIONS_MAX; i++)
+        begin.permille[i] = 1000;
+    say(f, begin);
     for (int i = 0; i < count; i++)
         say(f, (struct message){
                    .type = MESSAGE_SEGMENT_FRAME, .slot = slot, .frame = picture(start + i)});
