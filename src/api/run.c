@@ -28,7 +28,7 @@ static void update_progress(struct rgpu_transcode *t)
 {
     const struct track *video = &reader_video(t->reader)->video;
     const double fps = rational_double(video->frame_rate);
-    int64_t frames = t->frames_done;
+    int64_t frames = t->job ? t->frames_done : t->packets_read;
     pthread_mutex_lock(&t->lock);
     struct rgpu_progress *p = &t->progress;
     for (int r = 0; r < t->renditions_count; r++) {
@@ -42,8 +42,10 @@ static void update_progress(struct rgpu_transcode *t)
     if (fps > 0 && (double)frames / fps > p->position_seconds)
         p->position_seconds = (double)frames / fps;
     for (int i = 0; i < t->rungs_count; i++) {
-        if (t->rungs[i].is_source)
+        if (t->rungs[i].is_source) {
             p->rungs[i].bytes = outputs_rung_bytes(t->outputs, i);
+            p->rungs[i].frames = t->packets_read;
+        }
         if (p->position_seconds > 0)
             p->rungs[i].bitrate_kbps = (double)p->rungs[i].bytes * 8 / 1000 / p->position_seconds;
     }
@@ -115,10 +117,9 @@ static int route_packet(struct rgpu_transcode *t, struct reader_packet *pkt, str
         return ret;
     if (behind_end(t, pkt))
         return end_input(t, err);
-    if (!t->job) {
-        t->frames_done++;
+    t->packets_read++;
+    if (!t->job)
         return 0;
-    }
     if (cutter_push(t->cutter, &pkt->video, pkt->access) != 0)
         return error_memory(err, "the cutter");
     ret = feed_cut(t);
@@ -211,7 +212,7 @@ static int encode_all(struct rgpu_transcode *t, struct error *err)
 
 static int finish(struct rgpu_transcode *t, struct error *err)
 {
-    if (!t->frames_done)
+    if (t->job ? !t->frames_done : !t->packets_read)
         return error_set(err, RGPU_ERROR_INPUT, "%s: no frame of the video could be decoded%s",
                          t->input, t->start_us ? " in the part asked for" : "");
     t->damaged += reader_damaged_count(t->reader) + outputs_damaged(t->outputs);

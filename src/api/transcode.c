@@ -124,7 +124,7 @@ static int open_input(struct rgpu_transcode *t, const struct rgpu_transcode_para
             return ret;
     }
     if (!reader_video(t->reader))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s: there is no video track", p->input);
+        return error_set(err, RGPU_ERROR_INPUT, "%s: there is no video track", p->input);
     const int64_t origin = reader_start_us(t->reader);
     if (p->start_seconds > 0)
         t->start_us = origin + to_us(p->start_seconds);
@@ -184,6 +184,9 @@ static int open_outputs(struct rgpu_transcode *t, const struct rgpu_transcode_pa
             t->rendition_rung[t->renditions_count++] = i;
     }
     ret = outputs_open(&t->outputs, &params, err);
+    /* NOT_FOUND and ACCESS speak of the input in the public interface. */
+    if (ret == RGPU_ERROR_NOT_FOUND || ret == RGPU_ERROR_ACCESS)
+        ret = RGPU_ERROR_IO;
     if (ret != 0)
         return ret;
     for (int i = 0; i < outputs_warnings_count(t->outputs); i++)
@@ -375,6 +378,9 @@ const char *rgpu_transcode_warning(rgpu_transcode *job, int i)
 void rgpu_transcode_cancel(rgpu_transcode *job)
 {
     __atomic_store_n(&job->cancelled, 1, __ATOMIC_RELEASE);
+    struct reader *reader = __atomic_load_n(&job->reader, __ATOMIC_ACQUIRE);
+    if (reader)
+        reader_cancel(reader);
 }
 
 void rgpu_transcode_close(rgpu_transcode **job)
@@ -384,8 +390,6 @@ void rgpu_transcode_close(rgpu_transcode **job)
     if (!t)
         return;
     rgpu_transcode_cancel(t);
-    if (t->reader)
-        reader_cancel(t->reader);
     if (t->started)
         pthread_join(t->thread, NULL);
     job_close(&t->job);

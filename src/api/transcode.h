@@ -30,6 +30,7 @@ struct rgpu_transcode {
     int64_t start_us, end_us;   /* on the source's time line; end 0: none */
     int64_t duration_us;        /* of the part; 0 unknown */
     int64_t started_ns;
+    int64_t packets_read;       /* of the source's video */
     int64_t frames_done, damaged;
 
     pthread_t thread;

@@ -227,11 +227,13 @@ static int prepare_mkv(struct mux *m)
         const AVRational samples = {1, par->codec_id == AV_CODEC_ID_OPUS ? 48000
                                                                           : par->sample_rate};
         const bool opus = par->codec_id == AV_CODEC_ID_OPUS;
-        if (!opus && s->first_pts != AV_NOPTS_VALUE)
-            par->initial_padding =
-                s->first_pts < 0
-                    ? (int)av_rescale_q_rnd(-s->first_pts, st->time_base, samples, AV_ROUND_NEAR_INF)
-                    : 0;
+        if (!opus && s->first_pts != AV_NOPTS_VALUE) {
+            const int64_t before = av_rescale_q(-s->first_pts, st->time_base, samples);
+            const int64_t tick = av_rescale_q_rnd(1, st->time_base, samples, AV_ROUND_UP);
+            /* What the source says in samples is more exact than its time stamps. */
+            if (s->first_pts >= 0 || FFABS(before - par->initial_padding) > tick)
+                par->initial_padding = before > 0 ? (int)before : 0;
+        }
         if (par->initial_padding <= 0 || knows)
             continue;
         s->delay = av_rescale_q(par->initial_padding, samples, (AVRational){1, 1000});

@@ -79,13 +79,13 @@ static int open_fd(struct source *s, bool seekable, struct error *err)
 static int refuse_kind(const struct source *s, mode_t mode, struct error *err)
 {
     if (S_ISDIR(mode))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s is a directory: name a file in it",
+        return error_set(err, RGPU_ERROR_INPUT, "%s is a directory: name a file in it",
                          source_name(s));
     if (S_ISCHR(mode) || S_ISBLK(mode))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+        return error_set(err, RGPU_ERROR_INPUT,
                          "%s is a device, not a film: name a file or a pipe", source_name(s));
     if (S_ISSOCK(mode))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s is a socket: name a file or a pipe",
+        return error_set(err, RGPU_ERROR_INPUT, "%s is a socket: name a file or a pipe",
                          source_name(s));
     return 0;
 }

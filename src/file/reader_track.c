@@ -1,6 +1,7 @@
 #include "file/reader_track.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
@@ -42,7 +43,8 @@ static int rotation(const AVStream *stream)
     const double angle = av_display_rotation_get(matrix);
     if (isnan(angle))
         return 0;
-    return (((int)lround(-angle / 90.0) % 4 + 4) % 4) * 90;
+    /* -180..180 becomes 0..4 quarter turns the other way round. */
+    return (int)((360.0 - angle) / 90.0 + 0.5) % 4 * 90;
 }
 
 static uint32_t scaled(AVRational r, int64_t unit, uint32_t max)
@@ -101,9 +103,8 @@ static enum pixel_format pixel_format(const AVCodecParameters *par, struct color
     char plain[32];
     if (!name)
         return PIXEL_NONE;
-    if (strncmp(name, "yuvj", 4) == 0 && strlen(name) < sizeof(plain)) {
-        memcpy(plain, "yuv", 3);
-        memcpy(plain + 3, name + 4, strlen(name) - 3);
+    if (strncmp(name, "yuvj", 4) == 0) {
+        snprintf(plain, sizeof(plain), "yuv%s", name + 4);
         color->range = RANGE_FULL;
         name = plain;
     }

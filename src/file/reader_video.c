@@ -71,8 +71,10 @@ int video_state_init(struct video_state *ret, const struct reader_track *track,
         v.h264 = calloc(1, sizeof(*v.h264));
     if (v.syntax == SYNTAX_HEVC)
         v.hevc = calloc(1, sizeof(*v.hevc));
-    if ((v.syntax == SYNTAX_H264 && !v.h264) || (v.syntax == SYNTAX_HEVC && !v.hevc))
+    if ((v.syntax == SYNTAX_H264 && !v.h264) || (v.syntax == SYNTAX_HEVC && !v.hevc)) {
+        video_state_done(&v);
         return RGPU_ERROR_MEMORY;
+    }
     if (track->video.extradata)
         learn_headers(&v, track->video.extradata->data, track->video.extradata->size);
     video_state_reset(&v);
@@ -120,9 +122,8 @@ static void look_h264(struct video_state *v, const AVPacket *av, struct video_lo
         ret->flags |= PACKET_SECOND_FIELD;
     else if (au.idr)
         ret->access = ACCESS_CLOSED;
-    else if (intra && au.recovery_point && au.recovery_frames == 0)
-        ret->access = ACCESS_OPEN;
-    else if (said && (intra || au.slices == 0))
+    else if ((intra && ((au.recovery_point && au.recovery_frames == 0) || said)) ||
+             (au.slices == 0 && said))
         ret->access = ACCESS_OPEN;
 }
 

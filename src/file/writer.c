@@ -79,8 +79,10 @@ static void warn_dropped(struct writer *w, const struct reader_track *t, const c
     char language[24] = "";
     if (t->language[0])
         snprintf(language, sizeof(language), ", %s", t->language);
+    const AVDictionaryEntry *file = av_dict_get(t->stream->metadata, "filename", NULL, 0);
+    const char *what = file ? file->value : t->codec[0] ? t->codec : "unknown";
     warn(w, "%s %d (%s%s) cannot be stored in %s%s and is left out%s", kind_name(t), t->index,
-         t->codec[0] ? t->codec : "unknown", language,
+         what, language,
          container_is_webm(w->path) ? "WebM" : container_name(w->container), why, remedy(w, t));
 }
 

@@ -65,17 +65,16 @@ class Film:
     """
 
     def __init__(self, name, ext, *steps, compare="exact", options=(), outputs=("mp4", "mkv"),
-                 shows=None, patch=None, cut=True, golden=True, needs=()):
+                 shows=None, patch=None, cut=True, clock="own", golden=True):
         self.name, self.ext, self.steps = name, ext, steps
         self.compare, self.options, self.outputs = compare, list(options), outputs
-        self.shows, self.patch, self.cut, self.golden = shows, patch, cut, golden
-        self.needs = needs
+        self.shows, self.patch, self.cut = shows, patch, cut
+        self.clock, self.golden = clock, golden
 
     def digest(self):
         text = repr((self.name, self.ext, self.steps,
                      self.patch.__code__.co_code if self.patch else None,
-                     self.patch.__code__.co_consts if self.patch else None,
-                     [FILMS[name].digest() for name in self.needs], ffmpeg_version()))
+                     self.patch.__code__.co_consts if self.patch else None, ffmpeg_version()))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -224,8 +223,8 @@ Dialogue: 0,0:00:02.10,0:00:03.90,Default,,0,0,0,,upright
 TEXTS = {"meta.txt": METADATA, "a.srt": SRT, "a.ass": ASS,
          "font.ttf": "\x00\x01\x00\x00" + "not really a font, but attached as one " * 40}
 
-# Steps are ffmpeg's arguments; OUT is the film, TMPn what an earlier step made, FILM:name another
-# film, TEXT:name one of TEXTS.
+# Steps are ffmpeg's arguments; OUT is the film, TMPn what an earlier step made, TEXT:name one of
+# TEXTS.
 
 film("closed_gop", "mp4",
      [*picture(), *tone(), *x264(CLOSED), *AAC, "OUT"], outputs=("mp4", "mkv", "ts", "hls", "flv"),
@@ -249,7 +248,7 @@ film("no_idr", "ts",
      shows=lambda f: "K" in f["video"][0]["flags"] and leading(f) >= 3)
 film("intra_refresh", "mkv",
      [*picture(), *x264("intra-refresh=1:bframes=0:ref=1", keyint=20), "OUT"],
-     shows=lambda f: not reordered(f))
+     cut=False, shows=lambda f: not reordered(f) and len(keys(f)) >= 4)
 film("vfr", "mp4",
      [*picture(5), *tone(5), "-vf", "select='not(eq(mod(n,7),3))*not(between(n,40,55))',"
       "settb=1/90000,setpts='PTS+trunc(700*sin(N))'", "-fps_mode", "passthrough", "-enc_time_base",
@@ -273,7 +272,7 @@ film("late_start_ts", "ts",
      outputs=("mp4", "ts", "mkv"), shows=lambda f: float(f["format"]["start_time"]) > 3600)
 film("wrapped_clock", "ts",
      [*picture(4), *tone(4), *x264(CLOSED), *AAC, "-output_ts_offset", "95440", "OUT"],
-     outputs=("mp4", "ts"),
+     outputs=("mp4", "ts"), clock="shifted",
      shows=lambda f: f["video"][0]["pts"] < 0 < f["video"][-1]["pts"])
 film("negative_dts", "mp4",
      [*picture(3), *tone(3), *x264("open-gop=0:bframes=4:b-adapt=0:b-pyramid=normal"), *AAC, "OUT"],
@@ -303,8 +302,8 @@ film("interlaced", "mkv",
      shows=lambda f: f["v"].get("field_order") in ("tt", "tb"))
 film("mpeg2_interlaced", "ts",
      [*picture(3, "50"), *tone(3), "-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags",
-      "+ildct+ilme", "-c:v", "mpeg2video", "-b:v", "600k", "-g", "12", "-bf", "2", "-top", "1",
-      "-threads", "1", "-c:a", "mp2", "OUT"], options=["--deinterlace", "off"],
+      "+ildct+ilme", "-c:v", "mpeg2video", "-pix_fmt", "yuv420p", "-b:v", "600k", "-g", "12",
+      "-bf", "2", "-top", "1", "-threads", "1", "-c:a", "mp2", "OUT"], options=["--deinterlace", "off"],
      outputs=("mp4", "ts"), shows=lambda f: f["v"].get("field_order") == "tt")
 film("high10", "mkv",
      [*picture(3), *tone(3), *x264(OPEN, pix="yuv420p10le"), *AAC, "OUT"],
@@ -418,10 +417,10 @@ film("mpeg4_avi", "avi",
       "-c:a", "libmp3lame", "OUT"], shows=lambda f: f["v"]["codec_name"] == "mpeg4")
 film("mpeg4_packed", "avi",
      [*picture(3), *tone(3), "-c:v", "libxvid", "-q:v", "5", "-g", "20", "-bf", "2", "-c:a",
-      "libmp3lame", "OUT"], shows=lambda f: "pts" not in f["video"][0])
+      "libmp3lame", "OUT"], clock="order", shows=lambda f: "pts" not in f["video"][0])
 film("h264_avi", "avi",
      [*picture(3), *tone(3), *x264(CLOSED), "-c:a", "libmp3lame", "OUT"],
-     shows=lambda f: "pts" not in f["video"][1])
+     clock="order", shows=lambda f: "pts" not in f["video"][1])
 film("prores", "mov",
      [*picture(2), *tone(2), "-c:v", "prores_ks", "-profile:v", "0", "-q:v", "20", "-threads", "1",
       "-c:a", "pcm_s16le", "OUT"], compare="luma",

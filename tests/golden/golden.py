@@ -33,7 +33,9 @@ def segmentations(keys):
     else:
         gaps = [b - a for i, a in enumerate(keys) for b in keys[i + 1:]]
     gaps = sorted(set(gaps))
-    lengths = [SEGMENT_MIN] + [float(a + b) / 2 for a, b in zip(gaps, gaps[1:]) if b - a > 0.01]
+    near = min((b - a for a, b in zip(keys, keys[1:])), default=0) / 3
+    lengths = [SEGMENT_MIN] + [float(a + min((b - a) / 2, near))
+                               for a, b in zip(gaps, gaps[1:]) if b - a > 0.01]
     lengths += [min(SEGMENT_MAX, float(gaps[-1]) * 2 + 10)] if gaps else []
     ways = {}
     for length in lengths:
@@ -87,7 +89,8 @@ class Golden:
         if container == "hls":
             problems += playlist_problems(out)
             out = master_of(out)
-        problems += compare.compare(self.source, out, container, said)
+        problems += compare.compare(self.source, out, container, said,
+                                    clock=self.film.clock)
         if summary["damaged"] and self.film.name not in ("no_first_key", "no_idr",
                                                          "hevc_starts_cra"):
             problems.append(f"{summary['damaged']} frames called damaged")
@@ -99,7 +102,8 @@ class Golden:
         out = self.folder / f"cut.{self.film.outputs[0]}"
         summary, _ = self.transcode(out, "--quality", "0", "--speed", "p1", "--segment",
                                     f"{length:.4f}", "--jobs", str(jobs))
-        problems = compare.compare(self.source, out, self.film.outputs[0], rest=False)
+        problems = compare.compare(self.source, out, self.film.outputs[0],
+                                   clock=self.film.clock, rest=False)
         if summary["segments_done"] > segments_most:
             problems.append(f"{summary['segments_done']} segments, at most {segments_most} wanted")
         self.segments.add(summary["segments_done"])

@@ -815,9 +815,9 @@ static void test_refused(void **state)
     refuse("words.txt", RGPU_ERROR_INPUT, "not media");
     refuse("words", RGPU_ERROR_INPUT, "not media");
     refuse("words.srt", RGPU_ERROR_INPUT, "neither video nor sound");
-    refuse("folder.mp4", RGPU_ERROR_UNSUPPORTED, "directory");
-    refuse("/dev/zero", RGPU_ERROR_UNSUPPORTED, "device");
-    refuse("/dev/null", RGPU_ERROR_UNSUPPORTED, "device");
+    refuse("folder.mp4", RGPU_ERROR_INPUT, "directory");
+    refuse("/dev/zero", RGPU_ERROR_INPUT, "device");
+    refuse("/dev/null", RGPU_ERROR_INPUT, "device");
     refuse("none.mp4", RGPU_ERROR_NOT_FOUND, "No such file");
     refuse("open.mp4/none.mp4", RGPU_ERROR_NOT_FOUND, "none.mp4");
     refuse("http:x", RGPU_ERROR_IO, "http:x");
