@@ -1,5 +1,5 @@
-/* rgpu_bench: what a device does, measured through the same tables that jobs use, on moving pictures
- * with detail and noise that it makes itself. */
+/* rgpu_bench: what a device does, measured through the same tables that jobs use, on moving
+ * pictures with detail and noise that it makes itself. */
 #include <rgpu/device.h>
 
 #include <math.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "codec/codec_log.h"
 
-#define SOURCE_FRAMES 32        /* played forwards and backwards, so that motion never jumps */
+#define SOURCE_FRAMES 32 /* played forwards and backwards, so that motion never jumps */
 #define PACKETS_MAX 256
 
 struct bench {
@@ -55,7 +55,7 @@ static int tell(struct bench *b, const struct watch *w, const char *what, int wi
     return b->result(b->opaque, &figure) == 0 ? 0 : RGPU_ERROR_CANCELLED;
 }
 
-/* ---- pictures --------------------------------------------------------------------------------- */
+/* ---- pictures ------------------------------------------------------------------------------ */
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -108,7 +108,7 @@ static struct frame *film_frame(struct bench *b, int64_t n)
     return b->frames[turn < SOURCE_FRAMES ? turn : 2 * SOURCE_FRAMES - 2 - turn];
 }
 
-/* ---- encode ----------------------------------------------------------------------------------- */
+/* ---- encode -------------------------------------------------------------------------------- */
 
 static void free_packets(struct bench *b)
 {
@@ -190,7 +190,7 @@ static int bench_encode(struct bench *b, const char *codec, int width, int heigh
     return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
 }
 
-/* ---- decode ----------------------------------------------------------------------------------- */
+/* ---- decode -------------------------------------------------------------------------------- */
 
 static int drain_frames(struct bench *b, void *decoder, int64_t *frames, struct error *err)
 {
@@ -226,7 +226,8 @@ static int decode_film(struct bench *b, void *decoder, const struct watch *watch
 }
 
 /* Decodes what the encoder's last turn has left. */
-static int bench_decode(struct bench *b, const char *codec, int width, int height, struct error *err)
+static int bench_decode(struct bench *b, const char *codec, int width, int height,
+                        struct error *err)
 {
     struct track track = {.width = width,
                           .height = height,
@@ -252,7 +253,7 @@ static int bench_decode(struct bench *b, const char *codec, int width, int heigh
     return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
 }
 
-/* ---- scale ------------------------------------------------------------------------------------ */
+/* ---- scale --------------------------------------------------------------------------------- */
 
 static int bench_scale(struct bench *b, int width, int height, struct error *err)
 {
@@ -288,7 +289,7 @@ static int bench_scale(struct bench *b, int width, int height, struct error *err
     return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
 }
 
-/* ---- all -------------------------------------------------------------------------------------- */
+/* ---- all ----------------------------------------------------------------------------------- */
 
 static int bench_size(struct bench *b, int width, int height, struct error *err)
 {

@@ -59,10 +59,9 @@ static bool can_decode(const struct codec_backend *backend, int device, const ch
     struct track track = {.width = 64, .height = 64, .time_base = {1, 25}};
     snprintf(track.codec, sizeof(track.codec), "%s", codec);
     void *decoder = NULL;
-    if (backend->decoder->open(&decoder,
-                               &(struct decoder_params){
-                                   .track = &track, .device = device, .threads = 1},
-                               NULL) != 0)
+    if (backend->decoder->open(
+            &decoder, &(struct decoder_params){.track = &track, .device = device, .threads = 1},
+            NULL) != 0)
         return false;
     backend->decoder->close(decoder);
     return true;
@@ -70,8 +69,8 @@ static bool can_decode(const struct codec_backend *backend, int device, const ch
 
 static void describe(const struct device_info *device, struct rgpu_device_info *ret)
 {
-    static const char *const decoders[] = {"h264", "hevc",       "av1",   "vp9", "vp8", "mpeg2video",
-                                           "mpeg4", "prores", "mjpeg", "vc1"};
+    static const char *const decoders[] = {"h264",       "hevc",  "av1",    "vp9",   "vp8",
+                                           "mpeg2video", "mpeg4", "prores", "mjpeg", "vc1"};
     static const char *const encoders[] = {"h264", "hevc", "av1"};
     const struct codec_backend *backend = codec_backend(device->kind);
     *ret = (struct rgpu_device_info){.cores = device->cores, .memory_bytes = device->memory_bytes};
@@ -96,7 +95,8 @@ int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
             if (total >= max)
                 continue;
             describe(&devices[i], &info);
-            memcpy((char *)ret + (size_t)total * size, &info, size < sizeof(info) ? size : sizeof(info));
+            memcpy((char *)ret + (size_t)total * size, &info,
+                   size < sizeof(info) ? size : sizeof(info));
         }
     }
     return total;

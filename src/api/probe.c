@@ -81,7 +81,8 @@ static void describe_track(const struct reader_track *track, struct rgpu_probe_t
         .channels = track->channels,
         .bitrate_bps = track->bit_rate_bps,
     };
-    snprintf(ret->kind, sizeof(ret->kind), "%s", track->is_cover ? "cover" : kind_names[track->kind]);
+    snprintf(ret->kind, sizeof(ret->kind), "%s",
+             track->is_cover ? "cover" : kind_names[track->kind]);
     snprintf(ret->codec, sizeof(ret->codec), "%s", track->codec);
     snprintf(ret->language, sizeof(ret->language), "%s", track->language);
     snprintf(ret->title, sizeof(ret->title), "%s", track->title);

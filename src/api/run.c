@@ -6,12 +6,12 @@
 
 #include "base/clock.h"
 
-#define WAIT_MS 50              /* how soon a cancel is seen */
+#define WAIT_MS 50               /* how soon a cancel is seen */
 #define READ_PAST_END_US 5000000 /* interleaving slack behind the end of the part */
 
 static const struct rational microseconds = {1, 1000000};
 
-/* ---- progress --------------------------------------------------------------------------------- */
+/* ---- progress ------------------------------------------------------------------------------ */
 
 static void update_times_locked(struct rgpu_transcode *t, struct rgpu_progress *p)
 {
@@ -60,7 +60,7 @@ static void update_progress(struct rgpu_transcode *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* ---- source ----------------------------------------------------------------------------------- */
+/* ---- source -------------------------------------------------------------------------------- */
 
 static int feed_cut(struct rgpu_transcode *t)
 {
@@ -146,7 +146,7 @@ static int read_one(struct rgpu_transcode *t, struct error *err)
     return ret;
 }
 
-/* ---- results ---------------------------------------------------------------------------------- */
+/* ---- results ------------------------------------------------------------------------------- */
 
 static void segment_done(struct rgpu_transcode *t, const struct job_output *out)
 {
@@ -217,8 +217,9 @@ static int finish(struct rgpu_transcode *t, struct error *err)
                          t->input, t->start_us ? " in the part asked for" : "");
     t->damaged += reader_damaged_count(t->reader) + outputs_damaged(t->outputs);
     if (t->damaged)
-        transcode_warn(t, "%s: the input is damaged: %lld frames or packets could not be decoded right",
-                       t->input, (long long)t->damaged);
+        transcode_warn(
+            t, "%s: the input is damaged: %lld frames or packets could not be decoded right",
+            t->input, (long long)t->damaged);
     int ret = outputs_video_end(t->outputs, err);
     return ret == 0 ? outputs_finish(t->outputs, err) : ret;
 }

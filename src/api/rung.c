@@ -17,7 +17,8 @@ static const struct rgpu_preset presets[] = {
     {"360p", 640, 360, 30, 800},     {"240p", 426, 240, 30, 400},
 };
 
-/* Codecs, what they need of H.264's bit rate for the same picture, and their usual constant quality. */
+/* Codecs, what they need of H.264's bit rate for the same picture, and their usual constant
+ * quality. */
 static const struct codec_choice {
     const char *name, *nvenc_name;
     double bitrate_factor;
@@ -62,10 +63,9 @@ static int even(double x)
 static void fit(const struct track *source, int box_width, int box_height, bool turn, bool upscale,
                 int *ret_width, int *ret_height)
 {
-    const double sar =
-        source->sample_aspect.num > 0 && source->sample_aspect.den > 0
-            ? rational_double(source->sample_aspect)
-            : 1.0;
+    const double sar = source->sample_aspect.num > 0 && source->sample_aspect.den > 0
+                           ? rational_double(source->sample_aspect)
+                           : 1.0;
     const double width = source->width * sar, height = source->height;
     if (turn && width < height) {
         int swap = box_width;
@@ -126,8 +126,8 @@ static void choose_rate(struct rendition_params *r, const struct rgpu_rung *want
 {
     int64_t bit_rate = (int64_t)want->bitrate_kbps * 1000;
     if (!bit_rate && preset) {
-        /* A picture smaller than the preset's, because the source is, needs less; bits grow with the
-         * power 0.75 of the number of pixels. */
+        /* A picture smaller than the preset's, because the source is, needs less; bits grow with
+         * the power 0.75 of the number of pixels. */
         double part = (double)r->width * r->height / ((double)preset->width * preset->height);
         bit_rate = (int64_t)(preset->bitrate_kbps * 1000.0 * codec->bitrate_factor *
                              (part < 1 ? pow(part, 0.75) : 1));
@@ -166,9 +166,14 @@ int rung_resolve(struct rung *ret, const struct rgpu_rung *want, const struct ru
     snprintf(r->codec, sizeof(r->codec), "%s", codec->name);
     snprintf(r->profile, sizeof(r->profile), "%s", want->profile ? want->profile : "");
     const bool sized = want->width || want->height;
-    fit(context->source, sized ? want->width : preset ? preset->width : 0,
-        sized ? want->height : preset ? preset->height : 0, !sized, context->upscale, &r->width,
-        &r->height);
+    fit(context->source,
+        sized    ? want->width
+        : preset ? preset->width
+                 : 0,
+        sized    ? want->height
+        : preset ? preset->height
+                 : 0,
+        !sized, context->upscale, &r->width, &r->height);
     const double fps = want->fps_max > 0 ? want->fps_max : preset ? preset->fps_max : 0;
     if (fps > 0)
         r->frame_rate_max = rational_reduce((int64_t)llround(fps * 1001000), 1001000);
@@ -214,8 +219,8 @@ static void make_unique(struct rung *rungs, int count)
 }
 
 int rung_resolve_ladder(struct rung ret[RENDITIONS_MAX], int *ret_count, int *ret_dropped,
-                        const struct rgpu_rung *want, int count,
-                        const struct rung_context *context, struct error *err)
+                        const struct rgpu_rung *want, int count, const struct rung_context *context,
+                        struct error *err)
 {
     static const struct rgpu_rung as_source = {0};
     if (count < 0 || count > RENDITIONS_MAX)

@@ -1,5 +1,5 @@
-/* From what the user asked of a rung to what the encoders are told: the preset table, sizes that keep
- * the aspect ratio, names. Pure.
+/* From what the user asked of a rung to what the encoders are told: the preset table, sizes that
+ * keep the aspect ratio, names. Pure.
  *
  * Threads: pure functions. Memory: none. */
 #ifndef API_RUNG_H
@@ -13,7 +13,7 @@
 
 struct rung {
     char name[32];
-    bool is_source;             /* the source's own packets */
+    bool is_source; /* the source's own packets */
     struct rendition_params rendition;
 };
 
@@ -28,10 +28,10 @@ struct rung_context {
 int rung_resolve(struct rung *ret, const struct rgpu_rung *want, const struct rung_context *context,
                  struct error *err);
 
-/* Resolves a ladder: rungs that would come out alike because the source is small are left out (the one
- * with the lowest bit rate stays), names are made unique. `dropped` counts them. */
+/* Resolves a ladder: rungs that would come out alike because the source is small are left out (the
+ * one with the lowest bit rate stays), names are made unique. `dropped` counts them. */
 int rung_resolve_ladder(struct rung ret[RENDITIONS_MAX], int *ret_count, int *ret_dropped,
-                        const struct rgpu_rung *want, int count,
-                        const struct rung_context *context, struct error *err);
+                        const struct rgpu_rung *want, int count, const struct rung_context *context,
+                        struct error *err);
 
 #endif

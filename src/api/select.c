@@ -13,9 +13,9 @@ static enum track_kind kind_of(const struct reader_track *track)
 
 /* One part of the map: a number, a kind, or the n-th of a kind. */
 struct pattern {
-    int index;                  /* -1: any */
-    int kind;                   /* -1: any */
-    int nth;                    /* -1: all */
+    int index; /* -1: any */
+    int kind;  /* -1: any */
+    int nth;   /* -1: all */
 };
 
 static bool parse_number(const char *text, int *ret)
@@ -72,14 +72,15 @@ int select_tracks(const struct reader *reader, const char *map, bool *keep, stru
         char part[32];
         size_t length = strcspn(map, ",");
         struct pattern p;
-        snprintf(part, sizeof(part), "%.*s", (int)(length < sizeof(part) ? length : sizeof(part) - 1),
-                 map);
+        snprintf(part, sizeof(part), "%.*s",
+                 (int)(length < sizeof(part) ? length : sizeof(part) - 1), map);
         if (!parse_part(part, &p))
             return error_set(err, RGPU_ERROR_PARAM,
-                             "map part '%s' is neither a track number nor v, a, s, t, d or KIND:N", part);
-        if (!apply(reader, &p, keep))
-            return error_set(err, RGPU_ERROR_PARAM, "no track matches '%s' in the map; see rgpu probe",
+                             "map part '%s' is neither a track number nor v, a, s, t, d or KIND:N",
                              part);
+        if (!apply(reader, &p, keep))
+            return error_set(err, RGPU_ERROR_PARAM,
+                             "no track matches '%s' in the map; see rgpu probe", part);
         attachments |= p.kind == TRACK_ATTACHMENT;
         map += length;
         if (*map == ',')

@@ -16,7 +16,7 @@
 #include "file/dts.h"
 #include "node/node.h"
 
-#define INPUT_MAX 16            /* packets or frames that wait to be taken */
+#define INPUT_MAX 16 /* packets or frames that wait to be taken */
 #define OUTPUT_MAX 256
 #define WAIT_MS 20
 
@@ -28,10 +28,10 @@ struct input {
 /* Packets of one rendition that wait for their dts. */
 struct rendition {
     struct dts dts;
-    bool ready;                 /* its header has come */
+    bool ready; /* its header has come */
     struct packet waiting[DTS_DELAY_MAX + 2];
     int head, count;
-    struct buffer *headers;     /* protected by the stream's lock */
+    struct buffer *headers; /* protected by the stream's lock */
 };
 
 struct rgpu_stream {
@@ -42,13 +42,13 @@ struct rgpu_stream {
     struct rendition renditions[RENDITIONS_MAX];
     struct queue input, output;
     pthread_t thread;
-    bool started, begun;        /* begun: the job's thread */
-    uint64_t ordinal;           /* sender's thread */
-    int finished, stop;         /* atomic */
-    struct packet received;     /* receiver's thread: valid until the next receive */
+    bool started, begun;    /* begun: the job's thread */
+    uint64_t ordinal;       /* sender's thread */
+    int finished, stop;     /* atomic */
+    struct packet received; /* receiver's thread: valid until the next receive */
 
     pthread_mutex_t lock;
-    struct error failure;       /* protected by `lock` */
+    struct error failure; /* protected by `lock` */
 };
 
 static int set_failure(struct rgpu_stream *s, int code, const char *text)
@@ -68,7 +68,7 @@ static int failure_code(struct rgpu_stream *s)
     return code;
 }
 
-/* ---- job's thread ----------------------------------------------------------------------------- */
+/* ---- job's thread -------------------------------------------------------------------------- */
 
 static int take_input(struct rgpu_stream *s)
 {
@@ -146,11 +146,11 @@ static int take_packet(struct rgpu_stream *s, struct packet *pkt)
 static void take_header(struct rgpu_stream *s, uint32_t rendition, const struct track *track)
 {
     struct rendition *r = &s->renditions[rendition];
-    int64_t duration = track->frame_rate.num > 0 && track->time_base.num > 0
-                           ? rational_rescale(1, (struct rational){track->frame_rate.den,
-                                                                   track->frame_rate.num},
-                                              track->time_base, ROUND_NEAREST)
-                           : 1;
+    int64_t duration =
+        track->frame_rate.num > 0 && track->time_base.num > 0
+            ? rational_rescale(1, (struct rational){track->frame_rate.den, track->frame_rate.num},
+                               track->time_base, ROUND_NEAREST)
+            : 1;
     dts_init(&r->dts, track->reorder_frames, duration > 0 ? duration : 1);
     r->ready = true;
     pthread_mutex_lock(&s->lock);
@@ -211,7 +211,7 @@ static void *run(void *opaque)
     return NULL;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------- */
 
 static int describe_source(struct rgpu_stream *s, const struct rgpu_stream_params *p,
                            struct error *err)
@@ -234,7 +234,8 @@ static int describe_source(struct rgpu_stream *s, const struct rgpu_stream_param
         if (t->format == PIXEL_NONE)
             return error_set(err, RGPU_ERROR_PARAM, "pixel format '%s' is not known",
                              p->pixel_format ? p->pixel_format : "");
-        if (p->width < 1 || p->height < 1 || p->width > FRAME_SIZE_MAX || p->height > FRAME_SIZE_MAX)
+        if (p->width < 1 || p->height < 1 || p->width > FRAME_SIZE_MAX ||
+            p->height > FRAME_SIZE_MAX)
             return error_set(err, RGPU_ERROR_PARAM, "raw frames of %dx%d are outside 1x1 to %dx%d",
                              p->width, p->height, FRAME_SIZE_MAX, FRAME_SIZE_MAX);
     } else if (p->width < 1 || p->height < 1) {
@@ -298,7 +299,8 @@ static int open_stream(struct rgpu_stream *s, const struct rgpu_stream_params *p
     if (!(p->gop_seconds >= 0 && p->gop_seconds < 1e6) || p->threads < 0)
         return error_set(err, RGPU_ERROR_PARAM, "gop_seconds or threads is negative or too large");
     int ret = describe_source(s, p, err);
-    if (ret == 0 && (queue_init(&s->input, INPUT_MAX) != 0 || queue_init(&s->output, OUTPUT_MAX) != 0))
+    if (ret == 0 &&
+        (queue_init(&s->input, INPUT_MAX) != 0 || queue_init(&s->output, OUTPUT_MAX) != 0))
         ret = error_memory(err, "the queues");
     if (ret == 0)
         ret = open_job(s, p, err);
@@ -326,7 +328,7 @@ int rgpu_stream_open_sized(rgpu_stream **ret, const struct rgpu_stream_params *p
     return code;
 }
 
-/* ---- sending ---------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------- */
 
 /* Whether something may be sent now: 0, AGAIN, or the stream's error. */
 static int may_send(struct rgpu_stream *s)
@@ -384,8 +386,8 @@ static struct frame *copy_frame(const struct track *track, const struct rgpu_fra
         return NULL;
     const struct pixel_info *info = pixel_info(track->format);
     for (int p = 0; p < info->planes; p++) {
-        const size_t line = (size_t)pixel_plane_width(track->format, p, track->width) *
-                            (info->depth > 8 ? 2 : 1);
+        const size_t line =
+            (size_t)pixel_plane_width(track->format, p, track->width) * (info->depth > 8 ? 2 : 1);
         const ptrdiff_t stride = from->stride[p] ? from->stride[p] : (ptrdiff_t)line;
         const int height = pixel_plane_height(track->format, p, track->height);
         for (int y = 0; y < height; y++)
@@ -421,7 +423,7 @@ int rgpu_stream_finish(rgpu_stream *stream)
     return failure_code(stream);
 }
 
-/* ---- receiving -------------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------------------------- */
 
 int rgpu_stream_receive(rgpu_stream *stream, int timeout_ms, struct rgpu_packet *ret)
 {

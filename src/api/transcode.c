@@ -44,7 +44,7 @@ void transcode_warn(struct rgpu_transcode *t, const char *format, ...)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------- */
 
 static int check_params(const struct rgpu_transcode_params *p, struct error *err)
 {
@@ -65,7 +65,8 @@ static int check_params(const struct rgpu_transcode_params *p, struct error *err
             return error_set(err, RGPU_ERROR_PARAM, "%s of %g s is outside 0 to %g", times[i].name,
                              times[i].value, SECONDS_MAX);
     if (p->jobs < 0 || p->jobs > JOB_SLOTS_MAX)
-        return error_set(err, RGPU_ERROR_PARAM, "%d jobs is outside 1 to %d", p->jobs, JOB_SLOTS_MAX);
+        return error_set(err, RGPU_ERROR_PARAM, "%d jobs is outside 1 to %d", p->jobs,
+                         JOB_SLOTS_MAX);
     if (p->threads < 0 || p->threads > 1024)
         return error_set(err, RGPU_ERROR_PARAM, "%d threads is outside 1 to 1024", p->threads);
     return 0;
@@ -76,8 +77,8 @@ static int parse_audio(struct outputs_params *ret, const char *text, struct erro
     static const struct {
         const char *name;
         enum audio_mode mode;
-    } modes[] = {{"copy", AUDIO_COPY}, {"none", AUDIO_NONE}, {"aac", AUDIO_ENCODE},
-                 {"opus", AUDIO_ENCODE}};
+    } modes[] = {
+        {"copy", AUDIO_COPY}, {"none", AUDIO_NONE}, {"aac", AUDIO_ENCODE}, {"opus", AUDIO_ENCODE}};
     ret->audio = AUDIO_AUTO;
     if (!text || !*text)
         return 0;
@@ -98,9 +99,9 @@ static int parse_audio(struct outputs_params *ret, const char *text, struct erro
         }
         break;
     }
-    return error_set(err, RGPU_ERROR_PARAM,
-                     "audio '%s' is not copy, none, aac[:KBPS] or opus[:KBPS] with 8 to 1024 kbit/s",
-                     text);
+    return error_set(
+        err, RGPU_ERROR_PARAM,
+        "audio '%s' is not copy, none, aac[:KBPS] or opus[:KBPS] with 8 to 1024 kbit/s", text);
 }
 
 static int open_input(struct rgpu_transcode *t, const struct rgpu_transcode_params *p,
@@ -115,8 +116,9 @@ static int open_input(struct rgpu_transcode *t, const struct rgpu_transcode_para
     int video = select_video(t->reader, p->map);
     if (video >= 0 && (!reader_video(t->reader) || reader_video(t->reader)->index != video)) {
         if (!strcmp(p->input, "-"))
-            return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                             "another video track than the first cannot be chosen on standard input");
+            return error_set(
+                err, RGPU_ERROR_UNSUPPORTED,
+                "another video track than the first cannot be chosen on standard input");
         reader_close(&t->reader);
         params.video_track = video;
         ret = reader_open(&t->reader, &params, err);
@@ -133,8 +135,9 @@ static int open_input(struct rgpu_transcode *t, const struct rgpu_transcode_para
     const int64_t total = reader_duration_us(t->reader);
     t->duration_us = total > 0 ? total - to_us(p->start_seconds) : 0;
     if (total > 0 && t->duration_us <= 0)
-        return error_set(err, RGPU_ERROR_PARAM, "%s: the start of %.3f s lies behind the end at %.3f s",
-                         p->input, p->start_seconds, (double)total / 1e6);
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s: the start of %.3f s lies behind the end at %.3f s", p->input,
+                         p->start_seconds, (double)total / 1e6);
     if (p->duration_seconds > 0 && (!t->duration_us || t->duration_us > to_us(p->duration_seconds)))
         t->duration_us = to_us(p->duration_seconds);
     return 0;
@@ -202,8 +205,7 @@ static void describe_job(const struct rgpu_transcode *t, const struct rgpu_trans
         .source = track_share(&reader_video(t->reader)->video),
         .renditions_count = t->renditions_count,
         .gop_us = to_us(gop),
-        .deinterlace =
-            p->deinterlace == RGPU_DEINTERLACE_OFF ? DEINTERLACE_OFF : DEINTERLACE_AUTO,
+        .deinterlace = p->deinterlace == RGPU_DEINTERLACE_OFF ? DEINTERLACE_OFF : DEINTERLACE_AUTO,
         .timestamps_by_order = reader_timestamps_by_order(t->reader),
         .strip_dynamic_hdr = p->strip_dynamic_hdr != 0,
         .slots = p->jobs,
@@ -213,7 +215,8 @@ static void describe_job(const struct rgpu_transcode *t, const struct rgpu_trans
         ret->renditions[i] = t->rungs[t->rendition_rung[i]].rendition;
     /* Pictures that depend on their neighbours cannot be cut (notes on segments, point 10). */
     const enum field_order fields = reader_video(t->reader)->video.field_order;
-    if (ret->deinterlace == DEINTERLACE_AUTO && fields != FIELD_PROGRESSIVE && fields != FIELD_UNKNOWN)
+    if (ret->deinterlace == DEINTERLACE_AUTO && fields != FIELD_PROGRESSIVE &&
+        fields != FIELD_UNKNOWN)
         ret->slots = 1;
 }
 
@@ -253,6 +256,7 @@ static int open_cutter(struct rgpu_transcode *t, const struct rgpu_transcode_par
         .segment_us = reader_timestamps_by_order(t->reader) ? -1 : to_us(seconds),
         .start_pts = PTS_NONE,
         .end_pts = PTS_NONE,
+        .no_reorder = !reader_video(t->reader)->may_reorder,
     };
     if (t->start_us)
         params.start_pts = rational_rescale(t->start_us, microseconds, base, ROUND_UP);
@@ -334,7 +338,7 @@ int rgpu_transcode_open_sized(rgpu_transcode **ret, const struct rgpu_transcode_
     return code;
 }
 
-/* ---- watching --------------------------------------------------------------------------------- */
+/* ---- watching ------------------------------------------------------------------------------ */
 
 int rgpu_transcode_wait(rgpu_transcode *job, int timeout_ms)
 {

@@ -19,7 +19,7 @@ struct rgpu_transcode {
     struct reader *reader;
     struct outputs *outputs;
     struct cutter *cutter;
-    struct job *job;            /* NULL: nothing is encoded (source rungs only) */
+    struct job *job; /* NULL: nothing is encoded (source rungs only) */
     struct node *node;
     struct rung rungs[RENDITIONS_MAX];
     int rungs_count;
@@ -27,20 +27,20 @@ struct rgpu_transcode {
     int renditions_count;
     char *input;
     bool verify, input_ended;
-    int64_t start_us, end_us;   /* on the source's time line; end 0: none */
-    int64_t duration_us;        /* of the part; 0 unknown */
+    int64_t start_us, end_us; /* on the source's time line; end 0: none */
+    int64_t duration_us;      /* of the part; 0 unknown */
     int64_t started_ns;
-    int64_t packets_read;       /* of the source's video */
+    int64_t packets_read; /* of the source's video */
     int64_t frames_done, damaged;
 
     pthread_t thread;
     bool started;
-    int cancelled;              /* atomic */
+    int cancelled; /* atomic */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool ended;                 /* protected by `lock`, as all below */
-    struct error failure;       /* code 0: none */
+    bool ended;           /* protected by `lock`, as all below */
+    struct error failure; /* code 0: none */
     char warnings[WARNINGS_MAX][ERROR_TEXT_MAX];
     int warnings_count;
     struct rgpu_progress progress;
@@ -55,8 +55,8 @@ void transcode_warn(struct rgpu_transcode *t, const char *format, ...)
 
 bool transcode_cancelled(struct rgpu_transcode *t);
 
-/* Decodes the results and compares them with the source; fills the rungs' PSNR. VERIFY names the rung
- * and the first difference. */
+/* Decodes the results and compares them with the source; fills the rungs' PSNR. VERIFY names the
+ * rung and the first difference. */
 int transcode_verify(struct rgpu_transcode *t, struct error *err);
 
 #endif

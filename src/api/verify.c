@@ -1,7 +1,7 @@
 /* Compares results with their source: every frame's time stamp and picture.
  *
- * The source is decoded once; each of its frames is scaled to the size of every rung and held against
- * that rung's next decoded frame. Memory: a few frames a rung. */
+ * The source is decoded once; each of its frames is scaled to the size of every rung and held
+ * against that rung's next decoded frame. Memory: a few frames a rung. */
 #include "api/transcode.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ struct film {
     struct reader *reader;
     void *decoder;
     bool drained;
-    struct frame *next;         /* owned; NULL: not looked yet, or at the end */
+    struct frame *next; /* owned; NULL: not looked yet, or at the end */
     bool ended;
 };
 
@@ -34,7 +34,7 @@ struct rung_check {
     enum pixel_format source_format;
     struct plane_error error[3];
     double peak;
-    bool thinned;               /* a frame-rate cap may leave source frames out */
+    bool thinned; /* a frame-rate cap may leave source frames out */
 };
 
 static const struct codec_backend *backend(void)
@@ -105,7 +105,7 @@ static int film_look(struct film *film, struct error *err)
     return ret;
 }
 
-/* ---- comparing -------------------------------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------------------------- */
 
 static double squares_8(const uint8_t *a, const uint8_t *b, int count)
 {
@@ -137,9 +137,9 @@ static void compare(struct rung_check *check, const struct frame *a, const struc
         for (int y = 0; y < height; y++) {
             const uint8_t *la = a->data[p] + y * a->stride[p];
             const uint8_t *lb = b->data[p] + y * b->stride[p];
-            check->error[p].squares +=
-                info->depth > 8 ? squares_16((const void *)la, (const void *)lb, width)
-                                : squares_8(la, lb, width);
+            check->error[p].squares += info->depth > 8
+                                           ? squares_16((const void *)la, (const void *)lb, width)
+                                           : squares_8(la, lb, width);
         }
         check->error[p].samples += (double)width * height;
     }
@@ -195,10 +195,10 @@ static int check_frame(struct rgpu_transcode *t, int rung, struct rung_check *ch
         if (ret != 0)
             return ret;
         if (!film->next)
-            return check->thinned ? 0
-                                  : error_set(err, RGPU_ERROR_VERIFY,
-                                              "%s: the frame at %.6f s is missing",
-                                              t->rungs[rung].name, (double)wanted / 1e6);
+            return check->thinned
+                       ? 0
+                       : error_set(err, RGPU_ERROR_VERIFY, "%s: the frame at %.6f s is missing",
+                                   t->rungs[rung].name, (double)wanted / 1e6);
         const int64_t got = film_us(film, film->next->pts);
         /* A copied source begins at its random-access point, before the part that was asked for. */
         if (t->rungs[rung].is_source && got < wanted - slack) {
@@ -254,15 +254,16 @@ static double psnr(const struct plane_error *e, double peak)
 }
 
 /* Nothing may come behind the last frame of the source. */
-static int check_end(struct rgpu_transcode *t, int rung, struct rung_check *check, struct error *err)
+static int check_end(struct rgpu_transcode *t, int rung, struct rung_check *check,
+                     struct error *err)
 {
     int ret = film_look(&check->film, err);
     if (ret != 0)
         return ret;
     if (check->film.next && !t->rungs[rung].is_source)
-        return error_set(err, RGPU_ERROR_VERIFY, "%s: there is a frame at %.6f s, behind the source's end",
-                         t->rungs[rung].name,
-                         (double)film_us(&check->film, check->film.next->pts) / 1e6);
+        return error_set(
+            err, RGPU_ERROR_VERIFY, "%s: there is a frame at %.6f s, behind the source's end",
+            t->rungs[rung].name, (double)film_us(&check->film, check->film.next->pts) / 1e6);
     pthread_mutex_lock(&t->lock);
     struct rgpu_rung_progress *p = &t->progress.rungs[rung];
     p->psnr_y = psnr(&check->error[0], check->peak);
@@ -289,7 +290,8 @@ static int nth_video(const char *path, int n, int *ret, struct error *err)
     return code;
 }
 
-static int open_rung(struct rgpu_transcode *t, int rung, struct rung_check *check, struct error *err)
+static int open_rung(struct rgpu_transcode *t, int rung, struct rung_check *check,
+                     struct error *err)
 {
     const char *path = outputs_rung_path(t->outputs, rung);
     int track = -1, n = 0, ret = 0;

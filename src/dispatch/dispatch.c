@@ -11,18 +11,19 @@
 
 #define JOB_ID 1
 #define NOTES_MAX 32
-#define ACTIVE_SEGMENTS_MAX 128
-#define RETAINED_BYTES_MAX ((int64_t)256 << 20) /* input of all segments together */
+#define ACTIVE_SEGMENTS_MAX 512
+#define RETAINED_BYTES_MAX ((int64_t)256 << 20)    /* input of all segments together */
 #define HELD_RESULT_BYTES_MAX ((int64_t)256 << 20) /* results that wait for an earlier segment */
 
 struct slot {
-    struct segment *current;    /* its input is being sent; borrowed from the list */
+    struct segment *current; /* its input is being sent; borrowed from the list */
     int credits;
-    bool drained;               /* nothing was sent since the last drain */
+    bool drained;   /* nothing was sent since the last drain */
+    bool reset_due; /* it has failed, and waits for its SLOT_RESET */
 };
 
 struct peer {
-    struct link *link;          /* owned; NULL once the node is lost */
+    struct link *link; /* owned; NULL once the node is lost */
     bool acknowledged;
     int slots_count;
     struct slot slots[JOB_SLOTS_MAX];
@@ -36,7 +37,7 @@ struct job {
 
     struct segment *first, *last; /* in film order; owned */
     int segments_count;
-    bool input_open;            /* `last` is being filled */
+    bool input_open; /* `last` is being filled */
     bool finished;
     int64_t packets_received[RENDITIONS_MAX], bytes_received[RENDITIONS_MAX];
     int retries;
@@ -45,13 +46,13 @@ struct job {
     bool header_known[RENDITIONS_MAX], header_given[RENDITIONS_MAX];
     char notes[NOTES_MAX][ERROR_TEXT_MAX];
     int notes_count, notes_given;
-    struct error failure;       /* code 0: none */
+    struct error failure; /* code 0: none */
 
     struct bucket buckets[RENDITIONS_MAX]; /* as the segments that went out have left them */
 
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
-    bool awake;                 /* protected by `wake_lock` */
+    bool awake; /* protected by `wake_lock` */
 };
 
 void job_output_done(struct job_output *out)
@@ -73,7 +74,7 @@ static int fail(struct job *job, int code, const char *text)
     return job->failure.code;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------- */
 
 int job_open(struct job **ret, struct job_params *params, struct error *err)
 {
@@ -124,7 +125,8 @@ void job_close(struct job **job)
         return;
     const bool ended = j->finished && !j->first && j->failure.code == 0;
     for (int i = 0; i < j->peers_count; i++) {
-        struct message msg = {.type = ended ? MESSAGE_JOB_COMPLETE : MESSAGE_JOB_CANCEL, .job = JOB_ID};
+        struct message msg = {.type = ended ? MESSAGE_JOB_COMPLETE : MESSAGE_JOB_CANCEL,
+                              .job = JOB_ID};
         if (j->peers[i].link)
             link_send(j->peers[i].link, &msg, 0);
         link_close(&j->peers[i].link);
@@ -142,7 +144,7 @@ void job_close(struct job **job)
     free(j);
 }
 
-/* ---- input ------------------------------------------------------------------------------------ */
+/* ---- input --------------------------------------------------------------------------------- */
 
 int job_begin(struct job *job, uint32_t segment, int64_t start_pts, uint64_t first_ordinal)
 {
@@ -202,7 +204,7 @@ void job_finish(struct job *job)
     job->finished = true;
 }
 
-/* ---- what there is to do ---------------------------------------------------------------------- */
+/* ---- what there is to do ------------------------------------------------------------------- */
 
 static struct segment *first_unassigned(struct job *job)
 {
@@ -233,14 +235,16 @@ bool job_accepts(struct job *job)
         unsent += waiting;
         retained += s->input_bytes;
         if (s->input.count)
-            unsent_bytes += (int64_t)((double)s->input_bytes * (double)waiting / (double)s->input.count);
+            unsent_bytes +=
+                (int64_t)((double)s->input_bytes * (double)waiting / (double)s->input.count);
     }
-    /* An open segment is let go on: it cannot end otherwise. */
-    if (job->segments_count >= ACTIVE_SEGMENTS_MAX && !job->input_open)
+    /* An open segment whose slot has got all there is must go on: neither it nor what is before it
+     * in that slot would ever come out otherwise. */
+    const bool starved = job->input_open && !unsent;
+    if ((job->segments_count > ACTIVE_SEGMENTS_MAX || retained >= RETAINED_BYTES_MAX) && !starved)
         return false;
-    if (retained >= RETAINED_BYTES_MAX && unsent)
-        return false;
-    return unsent < JOB_UNSENT_PACKETS || unsent_bytes < JOB_UNSENT_BYTES * idle_slots(job);
+    return unsent < (job->params.raw_input ? JOB_UNSENT_FRAMES : JOB_UNSENT_PACKETS) ||
+           unsent_bytes < JOB_UNSENT_BYTES * idle_slots(job);
 }
 
 static int64_t held_result_bytes(const struct job *job)
@@ -251,24 +255,27 @@ static int64_t held_result_bytes(const struct job *job)
     return held;
 }
 
-/* ---- sending ---------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------- */
 
 static struct message to_slot(enum message_type type, int slot)
 {
     return (struct message){.type = type, .job = JOB_ID, .slot = (uint32_t)slot};
 }
 
+/* Sends to the message's slot if a credit and the link allow it. Takes what it owns. */
 static int post(struct peer *peer, struct message msg)
 {
-    int ret = link_send(peer->link, &msg, 0);
+    struct slot *slot = &peer->slots[msg.slot];
+    int ret = slot->credits > 0 ? link_send(peer->link, &msg, 0) : RGPU_ERROR_AGAIN;
+    if (ret == 0)
+        slot->credits--;
     message_done(&msg);
     return ret;
 }
 
-/* Sends items as far as credits and the link go, with the tail at its place. 0: all that there is. */
+/* Sends items as far as credits and the link go, the tail at its place. 0: all that there is. */
 static int send_input(struct peer *peer, int slot_index, struct segment *s)
 {
-    struct slot *slot = &peer->slots[slot_index];
     for (;;) {
         if (s->has_tail && !s->tail_sent && s->sent == s->tail_index) {
             struct message tail = to_slot(MESSAGE_SEGMENT_TAIL, slot_index);
@@ -279,8 +286,6 @@ static int send_input(struct peer *peer, int slot_index, struct segment *s)
         }
         if (!segment_unsent(s))
             return 0;
-        if (!slot->credits)
-            return RGPU_ERROR_AGAIN;
         struct item item = segment_peek(s);
         struct message msg =
             to_slot(item.frame ? MESSAGE_SEGMENT_FRAME : MESSAGE_SEGMENT_PACKET, slot_index);
@@ -289,7 +294,6 @@ static int send_input(struct peer *peer, int slot_index, struct segment *s)
         if (post(peer, msg) != 0)
             return RGPU_ERROR_AGAIN;
         segment_advance(s);
-        slot->credits--;
     }
 }
 
@@ -313,20 +317,32 @@ static bool another_is_freer(const struct job *job, int peer_index, int slot_ind
     return false;
 }
 
+/* Whether enough waits for the first segment: no more is given out before it. */
+static bool held_up(const struct job *job)
+{
+    return job->segments_count > ACTIVE_SEGMENTS_MAX ||
+           held_result_bytes(job) > HELD_RESULT_BYTES_MAX;
+}
+
+/* Whether an idle slot should let all come out: nothing is read that could push it out, or it may
+ * sit on what others wait for. */
+static bool should_drain(struct job *job)
+{
+    return !job_accepts(job) || held_up(job);
+}
+
 /* Gives an idle slot the next segment, or tells it that there is none for now. */
 static struct segment *assign(struct job *job, int peer_index, int slot_index)
 {
     struct peer *peer = &job->peers[peer_index];
     struct slot *slot = &peer->slots[slot_index];
     struct segment *s = first_unassigned(job);
-    if (!s) {
-        if (!slot->drained && !job_accepts(job) &&
+    if (!s || (s != job->first && held_up(job))) {
+        if (!slot->drained && should_drain(job) &&
             post(peer, to_slot(MESSAGE_SLOT_DRAIN, slot_index)) == 0)
             slot->drained = true;
         return NULL;
     }
-    if (s != job->first && held_result_bytes(job) > HELD_RESULT_BYTES_MAX)
-        return NULL;
     if (another_is_freer(job, peer_index, slot_index))
         return NULL;
     s->assigned = true;
@@ -337,10 +353,23 @@ static struct segment *assign(struct job *job, int peer_index, int slot_index)
     return s;
 }
 
+/* Costs no credit: the slot drops all that came before it. */
+static bool send_reset(struct peer *peer, int slot_index)
+{
+    struct message msg = to_slot(MESSAGE_SLOT_RESET, slot_index);
+    if (link_send(peer->link, &msg, 0) != 0)
+        return false;
+    peer->slots[slot_index].reset_due = false;
+    peer->slots[slot_index].drained = true;
+    return true;
+}
+
 static void serve_slot(struct job *job, int peer_index, int slot_index)
 {
     struct peer *peer = &job->peers[peer_index];
     struct slot *slot = &peer->slots[slot_index];
+    if (slot->reset_due && !send_reset(peer, slot_index))
+        return;
     for (;;) {
         struct segment *s = slot->current;
         if (!s && !(s = assign(job, peer_index, slot_index)))
@@ -365,7 +394,7 @@ static void serve_slot(struct job *job, int peer_index, int slot_index)
     }
 }
 
-/* ---- receiving -------------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------------------------- */
 
 /* Whether another try may help: not where the job itself is at fault. */
 static bool worth_a_retry(int code)
@@ -390,14 +419,15 @@ static bool give_again(struct job *job, struct segment *s)
     return true;
 }
 
-/* What was given to a slot and is not done goes back to be given again. slot -1: all of the node. */
+/* What was given to a slot and is not done goes back to be given again. Slot -1: the whole node. */
 static void take_back(struct job *job, int peer_index, int slot_index, const struct error *why)
 {
     for (struct segment *s = job->first; s; s = s->next) {
         if (!s->assigned || s->done || s->node != peer_index ||
             (slot_index >= 0 && s->slot != slot_index))
             continue;
-        if (!worth_a_retry(why->code) || s->attempts >= SEGMENT_ATTEMPTS_MAX || !give_again(job, s)) {
+        if (!worth_a_retry(why->code) || s->attempts >= SEGMENT_ATTEMPTS_MAX ||
+            !give_again(job, s)) {
             fail(job, why->code, why->text);
             return;
         }
@@ -447,7 +477,7 @@ static void take_result(struct job *job, int peer_index, struct message *msg)
 {
     struct segment *s = find_segment(job, msg->segment, peer_index);
     uint32_t r = msg->packet.rendition;
-    if (!s || r >= (uint32_t)job->params.renditions_count)
+    if (!s || s->done || r >= (uint32_t)job->params.renditions_count)
         return;
     struct item item = {.packet = packet_move(&msg->packet)};
     const int64_t size = (int64_t)item.packet.size;
@@ -475,7 +505,7 @@ static void take_note(struct job *job, const char *text)
 static void take_done(struct job *job, int peer_index, const struct message *msg)
 {
     struct segment *s = find_segment(job, msg->segment, peer_index);
-    if (!s)
+    if (!s || s->done)
         return;
     s->result = *msg->done;
     s->done = true;
@@ -502,7 +532,7 @@ static void acknowledge(struct job *job, int peer_index, int slots)
     peer->acknowledged = true;
     peer->slots_count = slots;
     for (int k = 0; k < slots; k++)
-        peer->slots[k] = (struct slot){.credits = JOB_WINDOW_PACKETS, .drained = true};
+        peer->slots[k] = (struct slot){.credits = job_window(&job->params), .drained = true};
 }
 
 static void handle(struct job *job, int peer_index, struct message *msg)
@@ -538,11 +568,7 @@ static void handle(struct job *job, int peer_index, struct message *msg)
         if (msg->slot >= (uint32_t)peer->slots_count)
             break;
         take_back(job, peer_index, (int)msg->slot, msg->error);
-        if (link_send(peer->link, &(struct message){.type = MESSAGE_SLOT_RESET,
-                                                    .job = JOB_ID,
-                                                    .slot = msg->slot},
-                      -1) == 0)
-            peer->slots[msg->slot].drained = true;
+        peer->slots[msg->slot].reset_due = true;
         break;
     default:
         break; /* JOB_FINISHED answers job_close; others are dispatch's own */
@@ -568,7 +594,7 @@ static void pump(struct job *job)
                 serve_slot(job, i, k);
 }
 
-/* ---- output ----------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------- */
 
 static bool next_announcement(struct job *job, struct job_output *ret)
 {
@@ -599,8 +625,9 @@ static void remove_first(struct job *job)
     segment_free(s);
 }
 
-/* Holds a whole result against the buckets as the segments before it have left them. One that breaks
- * them goes back to be encoded with less; after some tries it is taken as it is, and said. */
+/* Holds a whole result against the buckets as the segments before it have left them. One that
+ * breaks them goes back to be encoded with less; after some tries it is taken as it is, and noted.
+ */
 static bool accept(struct job *job, struct segment *s)
 {
     struct bucket after[RENDITIONS_MAX];

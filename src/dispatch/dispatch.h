@@ -1,36 +1,37 @@
 /* Gives the segments of a job to nodes over links, and brings the results back in order.
  *
- * The caller pushes a film's segments as they are cut (job_begin .. job_end), asks job_accepts before
- * reading more, and takes outputs in segment order with job_next. A segment's packets go out only when
- * the whole of it has come back and its counts are right; one that is lost is sent again, elsewhere if
- * there is an elsewhere, up to SEGMENT_ATTEMPTS_MAX times.
+ * The caller pushes a film's segments as they are cut (job_begin .. job_end), asks job_accepts
+ * before reading more, and takes outputs in segment order with job_next. A segment's packets go out
+ * only when the whole of it has come back and its counts are right; one that is lost is sent again,
+ * elsewhere if there is an elsewhere, up to SEGMENT_ATTEMPTS_MAX times.
  *
  * Threads: one thread calls all functions but job_wakeup. Memory: bounded, see segment.h and
- * JOB_UNSENT_*. Credits: a slot is never sent more packets than its window. */
+ * JOB_UNSENT_*. Credits: a slot is never sent more messages than its window. */
 #ifndef DISPATCH_DISPATCH_H
 #define DISPATCH_DISPATCH_H
 
 #include "link/link.h"
 
 #define DISPATCH_NODES_MAX 64
-#define JOB_UNSENT_PACKETS 256  /* read ahead while all slots are busy */
+#define JOB_UNSENT_PACKETS 256               /* read ahead while all slots are busy */
+#define JOB_UNSENT_FRAMES 16                 /* as much of raw input */
 #define JOB_UNSENT_BYTES ((int64_t)32 << 20) /* and for each slot that has nothing to do */
 
 enum job_output_type {
-    JOB_HEADER,                 /* `rendition`, `track`: once each, before the first packet */
-    JOB_PACKET,                 /* `packet` */
-    JOB_SEGMENT_DONE,           /* `segment`, `done`, `frames_missing` */
-    JOB_NOTE,                   /* `note`: a line for the user, once each */
-    JOB_ENDED,                  /* all segments are out */
+    JOB_HEADER,       /* `rendition`, `track`: once each, before the first packet */
+    JOB_PACKET,       /* `packet` */
+    JOB_SEGMENT_DONE, /* `segment`, `done`, `frames_missing` */
+    JOB_NOTE,         /* `note`: a line for the user, once each */
+    JOB_ENDED,        /* all segments are out */
 };
 
 struct job_output {
     enum job_output_type type;
     uint32_t segment, rendition;
-    struct packet packet;       /* owned */
-    struct track track;         /* owned */
+    struct packet packet; /* owned */
+    struct track track;   /* owned */
     struct segment_done done;
-    int64_t frames_missing;     /* expected by the cutter, not shown by the decoder */
+    int64_t frames_missing; /* expected by the cutter, not shown by the decoder */
     char note[ERROR_TEXT_MAX];
 };
 

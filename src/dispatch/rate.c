@@ -62,12 +62,13 @@ bool rate_check(const struct bucket before[RENDITIONS_MAX], struct bucket ret_af
     for (int r = 0; r < params->renditions_count; r++) {
         if (!is_limited(&params->renditions[r]))
             continue;
-        double missing = take_rendition(&ret_after[r], (uint32_t)r, params->source.time_base, segment,
-                                        times);
+        double missing =
+            take_rendition(&ret_after[r], (uint32_t)r, params->source.time_base, segment, times);
         if (missing <= TOLERANCE * before[r].size_bits)
             continue;
         fits = false;
-        /* As much less as was missing, and a little more, because bits do not follow the target at once. */
+        /* As much less as was missing, and a little more, because bits do not follow the target at
+         * once. */
         const double bits = (double)rendition_bits(segment, (uint32_t)r);
         const double factor = 0.95 * (1 - missing / (bits + missing));
         const int permille = (int)(segment->permille[r] * factor);

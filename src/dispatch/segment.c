@@ -82,9 +82,19 @@ void segment_free(struct segment *segment)
     free(segment);
 }
 
+/* Memory that an item keeps, about. */
+static int64_t item_bytes(const struct item *item)
+{
+    const struct frame *frame = item->frame;
+    int64_t bytes = (int64_t)item->packet.size;
+    for (int p = 0; frame && p < pixel_info(frame->format)->planes; p++)
+        bytes += (int64_t)frame->stride[p] * pixel_plane_height(frame->format, p, frame->height);
+    return bytes;
+}
+
 int segment_add_input(struct segment *segment, struct item *item)
 {
-    int64_t bytes = (int64_t)item->packet.size;
+    const int64_t bytes = item_bytes(item);
     int ret = item_ring_push(&segment->input, item);
     if (ret == 0)
         segment->input_bytes += bytes;
@@ -95,7 +105,7 @@ static void release_first(struct segment *segment)
 {
     struct item item = item_ring_pop(&segment->input);
     segment->released++;
-    segment->input_bytes -= (int64_t)item.packet.size;
+    segment->input_bytes -= item_bytes(&item);
     packet_done(&item.packet);
     frame_unref(&item.frame);
 }

@@ -1,9 +1,9 @@
-/* A segment on its way: what is to be sent (kept until the result is accepted, so that it can be sent
- * again elsewhere), where it is, and what has come back.
+/* A segment on its way: what is to be sent (kept until the result is accepted, so that it can be
+ * sent again elsewhere), where it is, and what has come back.
  *
- * Threads: the job's. Memory: input is kept up to SEGMENT_RETAIN_BYTES; beyond that the part that was
- * sent is let go and the segment can no longer be retried. Results wait for the whole segment up to
- * SEGMENT_RESULT_BYTES, then go out as they come ("committed"). */
+ * Threads: the job's. Memory: input is kept up to SEGMENT_RETAIN_BYTES; beyond that the part that
+ * was sent is let go and the segment can no longer be retried. Results wait for the whole segment
+ * up to SEGMENT_RESULT_BYTES, then go out as they come ("committed"). */
 #ifndef DISPATCH_SEGMENT_H
 #define DISPATCH_SEGMENT_H
 
@@ -15,11 +15,11 @@
 #define SEGMENT_RETAIN_ITEMS 16384
 #define SEGMENT_RESULT_BYTES ((int64_t)64 << 20)
 #define SEGMENT_ATTEMPTS_MAX 3
-#define SEGMENT_REDO_MAX 2      /* times that a segment is encoded again for the bit rate's sake */
+#define SEGMENT_REDO_MAX 2 /* times that a segment is encoded again for the bit rate's sake */
 
 struct item {
     struct packet packet;
-    struct frame *frame;        /* raw input: instead of the packet */
+    struct frame *frame; /* raw input: instead of the packet */
 };
 
 /* A first-in first-out list of items or packets in one growing ring. */
@@ -40,26 +40,26 @@ struct segment {
     int64_t start_pts, end_pts; /* end: valid with has_tail */
     uint64_t first_ordinal;
     bool has_tail, input_ended;
-    uint64_t tail_index;        /* input items before the tail */
+    uint64_t tail_index; /* input items before the tail */
     int64_t frames_expected;
     uint64_t pts_digest_expected;
 
-    struct item_ring input;     /* from item `released` on */
-    uint64_t released, sent;    /* item numbers within the segment */
-    int64_t input_bytes;
-    bool let_go;                /* input is not kept once it is sent */
+    struct item_ring input;  /* from item `released` on */
+    uint64_t released, sent; /* item numbers within the segment */
+    int64_t input_bytes;     /* of what `input` holds */
+    bool let_go;             /* input is not kept once it is sent */
 
     bool assigned, begin_sent, tail_sent, end_sent;
     int node, slot;
     int attempts;
     uint16_t permille[RENDITIONS_MAX]; /* of the target bit rates */
-    int redone;                 /* times that it broke the leaky bucket */
-    bool accepted;              /* its result has been held against the bucket */
+    int redone;                        /* times that it broke the leaky bucket */
+    bool accepted;                     /* its result has been held against the bucket */
 
-    struct item_ring results;   /* packets in the order in which they came */
+    struct item_ring results; /* packets in the order in which they came */
     int64_t result_bytes;
     int64_t packets_received[RENDITIONS_MAX], bytes_received[RENDITIONS_MAX];
-    bool committed;             /* results have gone out */
+    bool committed; /* results have gone out */
     bool done;
     struct segment_done result;
 };
@@ -82,8 +82,8 @@ struct item segment_peek(struct segment *segment);
 /* The item that was peeked at has been sent. */
 void segment_advance(struct segment *segment);
 
-/* Puts the segment back to where it was before it was assigned. False when that is no longer possible
- * (results have gone out, or input was let go). */
+/* Puts the segment back to where it was before it was assigned. False when that is no longer
+ * possible (results have gone out, or input was let go). */
 bool segment_rewind(struct segment *segment);
 
 #endif

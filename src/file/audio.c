@@ -17,23 +17,23 @@
 
 struct audio {
     const struct reader_track *source; /* borrowed */
-    AVCodecContext *dec, *enc;  /* owned, as all below */
+    AVCodecContext *dec, *enc;         /* owned, as all below */
     AVCodecParameters *par;
-    SwrContext *swr;            /* NULL until the first frame */
+    SwrContext *swr; /* NULL until the first frame */
     AVAudioFifo *fifo;
     AVFrame *in, *out;
-    uint8_t **block;            /* converted samples */
+    uint8_t **block; /* converted samples */
     int block_samples;
-    int in_rate, in_format;     /* what `swr` was made for */
+    int in_rate, in_format; /* what `swr` was made for */
     AVChannelLayout in_layout;
     /* Sample numbers count from source time zero at the encoder's rate. */
-    int64_t next;               /* of the next sample that comes out of `swr`; PTS_NONE: none yet */
-    int64_t fifo_pts;           /* of the first sample in `fifo` */
-    int64_t begin, end;         /* kept: begin <= number < end */
-    int64_t drop;               /* samples still to be left out */
+    int64_t next;       /* of the next sample that comes out of `swr`; PTS_NONE: none yet */
+    int64_t fifo_pts;   /* of the first sample in `fifo` */
+    int64_t begin, end; /* kept: begin <= number < end */
+    int64_t drop;       /* samples still to be left out */
     int64_t failed;
-    bool ended;                 /* no more input */
-    AVPacket **ready;           /* encoded, from ready_head on */
+    bool ended;       /* no more input */
+    AVPacket **ready; /* encoded, from ready_head on */
     int ready_head, ready_count, ready_capacity;
 };
 
@@ -112,8 +112,8 @@ static int open_encoder(struct audio *a, const struct audio_params *params, stru
     a->enc->time_base = (AVRational){1, a->enc->sample_rate};
     a->enc->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     const int64_t rate = (int64_t)BIT_RATE_CHANNEL_BPS * a->enc->ch_layout.nb_channels;
-    a->enc->bit_rate = params->bit_rate_bps > 0 ? params->bit_rate_bps
-                                                : FFMIN(rate, BIT_RATE_MAX_BPS);
+    a->enc->bit_rate =
+        params->bit_rate_bps > 0 ? params->bit_rate_bps : FFMIN(rate, BIT_RATE_MAX_BPS);
     if (avcodec_open2(a->enc, codec, NULL) < 0)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "cannot encode %d channels at %d Hz and %lld kbit/s as %s",
@@ -144,8 +144,8 @@ int audio_open(struct audio **ret, const struct audio_params *params, struct err
         return rc;
     }
     const AVRational samples = a->enc->time_base;
-    a->begin = params->start_us > 0 ? av_rescale_q(params->start_us, AV_TIME_BASE_Q, samples)
-                                    : INT64_MIN;
+    a->begin =
+        params->start_us > 0 ? av_rescale_q(params->start_us, AV_TIME_BASE_Q, samples) : INT64_MIN;
     a->end = params->end_us > 0 ? av_rescale_q(params->end_us, AV_TIME_BASE_Q, samples) : INT64_MAX;
     *ret = a;
     return 0;
@@ -189,7 +189,7 @@ static int put(struct audio *a, int samples)
 {
     int64_t skip = FFMIN(a->drop, samples);
     a->drop -= skip;
-    int64_t first = a->next;    /* what is dropped takes no time */
+    int64_t first = a->next; /* what is dropped takes no time */
     int64_t count = samples - skip;
     a->next += count;
     if (first < a->begin) {
@@ -222,9 +222,9 @@ static int convert(struct audio *a, const AVFrame *frame)
         return 0;
     if (need_block(a, room) < 0)
         return RGPU_ERROR_MEMORY;
-    const int n = swr_convert(a->swr, a->block, room,
-                              frame ? (const uint8_t **)frame->extended_data : NULL,
-                              frame ? frame->nb_samples : 0);
+    const int n =
+        swr_convert(a->swr, a->block, room, frame ? (const uint8_t **)frame->extended_data : NULL,
+                    frame ? frame->nb_samples : 0);
     if (n < 0)
         return RGPU_ERROR_INPUT;
     return n > 0 ? put(a, n) : 0;

@@ -1,8 +1,8 @@
 /* Encodes one audio track anew, on the client, as a whole: no joints (notes on segments, point 6).
  *
- * Time stamps follow the source: gaps are filled with silence and overlaps trimmed only beyond 50 ms;
- * the encoder's priming is signalled, so that the first sample keeps its time.
- * Threads: one. Memory: a few frames. */
+ * Time stamps follow the source: gaps are filled with silence and overlaps trimmed only beyond 50
+ * ms; the encoder's priming is signalled, so that the first sample keeps its time. Threads: one.
+ * Memory: a few frames. */
 #ifndef FILE_AUDIO_H
 #define FILE_AUDIO_H
 
@@ -12,9 +12,9 @@ struct AVCodecParameters;
 
 struct audio_params {
     const struct reader_track *source; /* borrowed */
-    char codec[CODEC_NAME_MAX]; /* "aac", "opus" */
-    int64_t bit_rate_bps;       /* 0: 64 kbit/s a channel, at most 384 */
-    int64_t start_us, end_us;   /* source time kept; end 0: to the end */
+    char codec[CODEC_NAME_MAX];        /* "aac", "opus" */
+    int64_t bit_rate_bps;              /* 0: 64 kbit/s a channel, at most 384 */
+    int64_t start_us, end_us;          /* source time kept; end 0: to the end */
 };
 
 struct audio;

@@ -5,8 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MP4 = 1 << CONTAINER_MP4, TS = 1 << CONTAINER_TS, FLV = 1 << CONTAINER_FLV,
-       HLS = 1 << CONTAINER_HLS };
+enum {
+    MP4 = 1 << CONTAINER_MP4,
+    TS = 1 << CONTAINER_TS,
+    FLV = 1 << CONTAINER_FLV,
+    HLS = 1 << CONTAINER_HLS
+};
 
 /* MKV is not here: libavformat's muxer is asked. */
 static const struct {
@@ -47,9 +51,9 @@ static const struct {
     const char *end;
     enum container container;
 } names[] = {
-    {".mp4", CONTAINER_MP4}, {".m4v", CONTAINER_MP4}, {".mov", CONTAINER_MP4},
-    {".mkv", CONTAINER_MKV}, {".webm", CONTAINER_MKV}, {".ts", CONTAINER_TS},
-    {".m2ts", CONTAINER_TS}, {".mts", CONTAINER_TS},   {".flv", CONTAINER_FLV},
+    {".mp4", CONTAINER_MP4},  {".m4v", CONTAINER_MP4},  {".mov", CONTAINER_MP4},
+    {".mkv", CONTAINER_MKV},  {".webm", CONTAINER_MKV}, {".ts", CONTAINER_TS},
+    {".m2ts", CONTAINER_TS},  {".mts", CONTAINER_TS},   {".flv", CONTAINER_FLV},
     {".m3u8", CONTAINER_HLS},
 };
 
@@ -118,8 +122,8 @@ static bool takes_cover(enum container container, enum AVCodecID codec)
 {
     if (container == CONTAINER_MKV)
         return true;
-    return container == CONTAINER_MP4 && (codec == AV_CODEC_ID_MJPEG || codec == AV_CODEC_ID_PNG ||
-                                          codec == AV_CODEC_ID_BMP);
+    return container == CONTAINER_MP4 &&
+           (codec == AV_CODEC_ID_MJPEG || codec == AV_CODEC_ID_PNG || codec == AV_CODEC_ID_BMP);
 }
 
 bool container_takes(enum container container, const struct reader_track *track,

@@ -3,8 +3,8 @@
  *
  * A segment is [K_i .. K_{i+1} and its leading pictures] in decode order; it shows the frames with
  * pts(K_i) <= pts < pts(K_{i+1}). A point is cut at only when all packets before it in decode order
- * come before it in time, which is verified, not believed. Leading pictures are found by pts: at most
- * CUTTER_REORDER_MAX pictures that are shown after a point lie between it and its last leading
+ * come before it in time, which is verified, not believed. Leading pictures are found by pts: at
+ * most CUTTER_REORDER_MAX pictures that are shown after a point lie between it and its last leading
  * picture (a decoded picture buffer holds 16 frames, or 32 fields), so once so many have come, all
  * leading pictures have. A point with more than CUTTER_WINDOW_MAX packets in that window is none,
  * but a jump back in time: the film is not cut there.

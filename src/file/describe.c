@@ -34,7 +34,7 @@ static int side_copy(AVStream *to, const AVStream *from, bool all)
     const AVPacketSideData *side = from->codecpar->coded_side_data;
     const int count = from->codecpar->nb_coded_side_data;
     if (all)
-        return 0;               /* avcodec_parameters_copy has done it */
+        return 0; /* avcodec_parameters_copy has done it */
 #else
     const AVPacketSideData *side = from->side_data;
     const int count = from->nb_side_data;
@@ -57,8 +57,8 @@ static bool tag_stale(const char *key, bool encoded)
 {
     static const char *const always[] = {"major_brand", "minor_version", "compatible_brands",
                                          "encoder",     "DURATION",      "vendor_id"};
-    static const char *const counted[] = {"BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES",
-                                          "SOURCE_ID", "_STATISTICS_"};
+    static const char *const counted[] = {"BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "SOURCE_ID",
+                                          "_STATISTICS_"};
     for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
         if (strcasecmp(key, always[i]) == 0)
             return true;
@@ -177,8 +177,8 @@ int describe_video(AVStream *to, const struct track *video, const AVStream *sour
     par->format = pixel ? av_get_pix_fmt(pixel->name) : AV_PIX_FMT_NONE;
     par->video_delay = video->reorder_frames > 0 ? video->reorder_frames : 0;
     par->field_order = field_order(video->field_order);
-    par->sample_aspect_ratio =
-        (AVRational){video->sample_aspect.num, video->sample_aspect.den ? video->sample_aspect.den : 1};
+    par->sample_aspect_ratio = (AVRational){
+        video->sample_aspect.num, video->sample_aspect.den ? video->sample_aspect.den : 1};
     set_color(par, &video->color);
     if (video->extradata && video->extradata->size > 0) {
         par->extradata = av_mallocz(video->extradata->size + AV_INPUT_BUFFER_PADDING_SIZE);

@@ -31,7 +31,9 @@ static int64_t heap_pop(struct dts *d)
 void dts_init(struct dts *d, int delay, int64_t frame_duration)
 {
     *d = (struct dts){
-        .delay = delay < 0 ? 0 : delay > DTS_DELAY_MAX ? DTS_DELAY_MAX : delay,
+        .delay = delay < 0               ? 0
+                 : delay > DTS_DELAY_MAX ? DTS_DELAY_MAX
+                                         : delay,
         .frame_duration = frame_duration < 1 ? 1 : frame_duration,
     };
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "file/hls_playlist.h"
+#include "file/output.h"
 #include "file/place.h"
 
 /* Times are compared in nanoseconds: equal times of different time bases come out equal, and no
@@ -19,36 +20,36 @@ static const AVRational ns = {1, 1000000000};
 #define NEVER INT64_MAX
 
 struct entry {
-    AVPacket *pkt;              /* owned */
+    AVPacket *pkt; /* owned */
     int64_t pts_ns;
 };
 
 struct rendition {
-    struct hls_track track;     /* name, language, segments: what playlists say */
-    struct mux *mux;            /* owned */
-    bool reference;             /* takes part in deciding where to cut */
+    struct hls_track track; /* name, language, segments: what playlists say */
+    struct mux *mux;        /* owned */
+    bool reference;         /* takes part in deciding where to cut */
     bool ended;
-    struct entry *ring;         /* owned; packets that wait for a decision, or for the next one */
+    struct entry *ring; /* owned; packets that wait for a decision, or for the next one */
     int capacity, head, count;
-    int64_t frontier_ns;        /* dts of the newest packet: no later one is shown before */
-    int64_t last_duration;      /* of a packet, in its time base */
-    int fd;                     /* current file; -1: none */
+    int64_t frontier_ns;   /* dts of the newest packet: no later one is shown before */
+    int64_t last_duration; /* of a packet, in its time base */
+    int fd;                /* current file; -1: none */
     bool header_written;
-    bool in_segment;            /* a segment file is open */
-    int64_t piece_bytes;        /* given to the muxer and not yet written */
-    int64_t begin_ns, end_ns;   /* time that the current segment shows; begin NEVER: nothing yet */
-    int next_cut;               /* of the cuts, the first that this rendition has not made */
+    bool in_segment;          /* a segment file is open */
+    int64_t piece_bytes;      /* given to the muxer and not yet written */
+    int64_t begin_ns, end_ns; /* time that the current segment shows; begin NEVER: nothing yet */
+    int next_cut;             /* of the cuts, the first that this rendition has not made */
 };
 
 struct hls {
     struct place *folder, *master; /* owned; master NULL: master.m3u8 is in the folder */
-    char *path, *prefix;        /* owned; prefix: of the folder as seen from the master playlist */
+    char *path, *prefix; /* owned; prefix: of the folder as seen from the master playlist */
     struct rendition *renditions; /* owned array */
     int count;
     int64_t target_ns, start_ns; /* of the current segment; NEVER: no packet yet */
-    int64_t *cuts_ns;           /* owned */
+    int64_t *cuts_ns;            /* owned */
     int cuts_count, cuts_capacity;
-    int64_t bytes;              /* of complete files */
+    int64_t bytes; /* of complete files */
     bool trimmed;
 };
 
@@ -88,8 +89,7 @@ int hls_open(struct hls **ret, const struct hls_params *params, struct error *er
     h->target_ns = (params->segment_us > 0 ? params->segment_us : HLS_TARGET_US) * 1000;
     h->trimmed = params->trimmed;
     h->renditions = calloc(WRITER_TRACKS_MAX, sizeof(h->renditions[0]));
-    const int rc =
-        h->renditions ? open_places(h, params, err) : error_memory(err, params->path);
+    const int rc = h->renditions ? open_places(h, params, err) : error_memory(err, params->path);
     if (rc < 0)
         hls_close(&h);
     else
@@ -183,7 +183,6 @@ int hls_start(struct hls *h, int64_t later_us, struct error *err)
             rc = mux_start(r->mux, later_us, err);
         if (rc < 0)
             return rc;
-        r->header_written = !mux_header_late(r->mux);
     }
     return 0;
 }
@@ -202,8 +201,8 @@ static int open_segment(struct hls *h, struct rendition *r, struct error *err)
     if (rc < 0)
         return rc;
     /* Segment type box: CMAF wants one in front of each segment. */
-    static const uint8_t styp[] = {0,   0,   0,   24,  's', 't', 'y', 'p', 'm', 's', 'd', 'h',
-                                   0,   0,   0,   0,   'm', 's', 'd', 'h', 'm', 's', 'i', 'x'};
+    static const uint8_t styp[] = {0, 0, 0, 24, 's', 't', 'y', 'p', 'm', 's', 'd', 'h',
+                                   0, 0, 0, 0,  'm', 's', 'd', 'h', 'm', 's', 'i', 'x'};
     avio_write(mux_format(r->mux)->pb, styp, sizeof(styp));
     r->in_segment = true;
     return 0;
@@ -316,8 +315,8 @@ static int64_t first_key(const struct rendition *r, int64_t from_ns)
     return NEVER;
 }
 
-/* Whether all references have a key frame at the same time, at or after the target. If so, *ret_ns is
- * that time; else no cut will be made before *ret_ns. */
+/* Whether all references have a key frame at the same time, at or after the target. If so, *ret_ns
+ * is that time; else no cut will be made before *ret_ns. */
 static bool decide(const struct hls *h, int64_t *ret_ns)
 {
     int64_t at_ns = h->start_ns == NEVER ? 0 : h->start_ns + h->target_ns;
@@ -420,8 +419,8 @@ static int pump(struct hls *h, struct error *err)
     }
     for (int i = 0; i < h->count; i++) {
         struct rendition *r = &h->renditions[i];
-        const int rc = r->reference ? drain_reference(h, r, until_ns, err)
-                                    : drain_other(h, r, until_ns, err);
+        const int rc =
+            r->reference ? drain_reference(h, r, until_ns, err) : drain_other(h, r, until_ns, err);
         if (rc < 0)
             return rc;
     }
@@ -464,12 +463,8 @@ static int write_file(int fd, const char *path, const struct text *text, struct 
         const ssize_t n = pwrite(fd, text->data + done, text->size - done, (off_t)done);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0) {
-            const int code = n < 0 ? error_from_errno(errno) : RGPU_ERROR_IO;
-            return code == RGPU_ERROR_NO_SPACE
-                       ? error_set(err, code, "no space left on the device for %s", path)
-                       : error_set(err, code, "cannot write %s: %s", path, strerror(errno));
-        }
+        if (n <= 0)
+            return output_errno(n < 0 ? errno : EIO, path, err);
         done += (size_t)n;
     }
     return 0;
@@ -491,6 +486,8 @@ static int write_playlist(struct hls *h, const char *name, const struct text *te
 static int finish_rendition(struct hls *h, struct rendition *r, struct error *err)
 {
     int rc = end_segment(h, r, r->end_ns, err);
+    if (rc == 0 && !r->header_written)
+        rc = mux_fragment(r->mux, err);
     if (rc == 0)
         rc = change_file(h, r, NULL, err);
     if (rc < 0)
@@ -531,8 +528,13 @@ int hls_finish(struct hls *h, struct error *err)
 
 int hls_place(struct hls *h, struct error *err)
 {
-    const int rc = place_commit(h->folder, err);
-    return rc == 0 && h->master ? place_commit(h->master, err) : rc;
+    int rc = place_commit(h->folder, err);
+    if (rc == 0 && h->master) {
+        rc = place_commit(h->master, err);
+        if (rc < 0)
+            place_revert(h->folder);
+    }
+    return rc;
 }
 
 void hls_close(struct hls **hls)

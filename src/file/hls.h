@@ -1,10 +1,11 @@
-/* An HLS presentation on disk: fragmented MP4, a folder for each rendition (init.mp4, seg_NNNNN.m4s,
- * index.m3u8), and a master playlist.
+/* An HLS presentation on disk: fragmented MP4, a folder for each rendition (init.mp4,
+ * seg_NNNNN.m4s, index.m3u8), and a master playlist.
  *
  * Video renditions are cut at key frames whose pts all of them share, the first at or after the
  * target length; audio is a rendition of its own and cut at the same times. The time stamps in the
  * fragments are absolute, so that players need no further information to line renditions up.
- * `DIR/` gives DIR/master.m3u8 and DIR/RENDITION/; `X/NAME.m3u8` gives that file and X/NAME/RENDITION/.
+ * `DIR/` gives DIR/master.m3u8 and DIR/RENDITION/; `X/NAME.m3u8` gives that file and
+ * X/NAME/RENDITION/.
  *
  * Threads: one. Memory: a segment, in pieces of at most HLS_PIECE_BYTES, and what waits for the
  * decision where to cut. */
@@ -25,23 +26,22 @@ struct hls;
 struct hls_params {
     const char *path;
     bool overwrite;
-    const char *input;          /* may be NULL; see place_file */
-    int64_t segment_us;         /* target; 0: HLS_TARGET_US */
-    bool trimmed;               /* see mux.h */
+    const char *input;  /* may be NULL; see place_file */
+    int64_t segment_us; /* target; 0: HLS_TARGET_US */
+    bool trimmed;       /* see mux.h */
 };
 
 int hls_open(struct hls **ret, const struct hls_params *params, struct error *err);
 
 struct hls_rendition_params {
     bool video;
-    const char *name;           /* of the folder; made unique and safe */
+    const char *name;             /* of the folder; made unique and safe */
     const char *title, *language; /* audio; may be empty */
     bool is_default;
 };
 
 /* Adds a rendition and gives its number. Its stream is made in hls_mux(). */
-int hls_add(struct hls *h, const struct hls_rendition_params *params, int *ret,
-            struct error *err);
+int hls_add(struct hls *h, const struct hls_rendition_params *params, int *ret, struct error *err);
 struct mux *hls_mux(struct hls *h, int rendition);
 
 /* All streams are described: writes the headers. `later_us` as in mux_start. */

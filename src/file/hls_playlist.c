@@ -46,15 +46,14 @@ static int64_t duration_us(const struct hls_segment *s)
 
 int hls_write_media(const struct hls_track *t, struct text *out, struct error *err)
 {
-    struct playlist_segment *segments =
-        calloc((size_t)t->segments_count + 1, sizeof(segments[0]));
+    struct playlist_segment *segments = calloc((size_t)t->segments_count + 1, sizeof(segments[0]));
     char(*names)[24] = calloc((size_t)t->segments_count + 1, sizeof(names[0]));
     int rc = RGPU_ERROR_MEMORY;
     if (segments && names) {
         for (int i = 0; i < t->segments_count; i++) {
             snprintf(names[i], sizeof(names[i]), "seg_%05d.m4s", i + 1);
-            segments[i] = (struct playlist_segment){
-                .uri = names[i], .duration_us = duration_us(&t->segments[i])};
+            segments[i] = (struct playlist_segment){.uri = names[i],
+                                                    .duration_us = duration_us(&t->segments[i])};
         }
         const struct playlist_media media = {
             .type = PLAYLIST_VOD,
@@ -142,12 +141,14 @@ static void vp9_string(const AVStream *st, char *ret)
     const AVPixFmtDescriptor *d = av_pix_fmt_desc_get((enum AVPixelFormat)par->format);
     const struct vp9_config config = {
         .profile = par->profile > 0 ? (uint8_t)par->profile : 0,
-        .level = par->level > 0 ? (uint8_t)par->level
-                                : vp9_level(par->width, par->height,
-                                            (struct rational){st->avg_frame_rate.num,
-                                                              st->avg_frame_rate.den}),
+        .level = par->level > 0
+                     ? (uint8_t)par->level
+                     : vp9_level(par->width, par->height,
+                                 (struct rational){st->avg_frame_rate.num, st->avg_frame_rate.den}),
         .bit_depth = d ? (uint8_t)d->comp[0].depth : 8,
-        .chroma = d && d->log2_chroma_w == 0 ? 3 : d && d->log2_chroma_h == 0 ? 2 : 0,
+        .chroma = d && d->log2_chroma_w == 0   ? 3
+                  : d && d->log2_chroma_h == 0 ? 2
+                                               : 0,
     };
     codecs_vp9(&config, ret);
 }

@@ -21,7 +21,7 @@ struct hls_track {
     char folder[48];
     char title[128], language[16];
     const struct AVStream *stream; /* borrowed; for the master playlist */
-    struct hls_segment *segments; /* owned */
+    struct hls_segment *segments;  /* owned */
     int segments_count, segments_capacity;
 };
 

@@ -7,15 +7,15 @@
 #include "base/error.h"
 
 struct lane {
-    AVPacket **ring;            /* owned, as the packets in it */
+    AVPacket **ring; /* owned, as the packets in it */
     int capacity, head, count;
-    int64_t progress_us;        /* INT64_MIN: nothing said */
+    int64_t progress_us; /* INT64_MIN: nothing said */
     bool patient, ended;
 };
 
 struct interleave {
     int count;
-    int64_t bytes;              /* payload that waits */
+    int64_t bytes; /* payload that waits */
     struct lane lanes[];
 };
 
@@ -23,8 +23,7 @@ static const AVRational microseconds = {1, 1000000};
 
 int interleave_new(struct interleave **ret, int tracks_count)
 {
-    struct interleave *il =
-        calloc(1, sizeof(*il) + (size_t)tracks_count * sizeof(il->lanes[0]));
+    struct interleave *il = calloc(1, sizeof(*il) + (size_t)tracks_count * sizeof(il->lanes[0]));
     if (!il)
         return RGPU_ERROR_MEMORY;
     il->count = tracks_count;
@@ -124,8 +123,8 @@ bool interleave_overdue(const struct interleave *il)
     const int64_t from = av_rescale_q(pkt->dts, pkt->time_base, microseconds);
     for (int i = 0; i < il->count; i++) {
         const AVPacket *newest = lane_newest(&il->lanes[i]);
-        if (newest && av_rescale_q(newest->dts, newest->time_base, microseconds) - from >
-                          INTERLEAVE_LAG_US)
+        if (newest &&
+            av_rescale_q(newest->dts, newest->time_base, microseconds) - from > INTERLEAVE_LAG_US)
             return true;
     }
     return false;
@@ -142,7 +141,7 @@ int interleave_pop(struct interleave *il, int *ret_track, AVPacket **ret)
     }
     struct lane *l = &il->lanes[best];
     const AVPacket *pkt = l->ring[l->head];
-    int overdue = -1;           /* not looked at yet */
+    int overdue = -1; /* not looked at yet */
     for (int i = 0; i < il->count; i++) {
         const struct lane *other = &il->lanes[i];
         if (other->count || other->ended)

@@ -2,8 +2,8 @@
  *
  * A packet comes out when no other track can still bring an earlier one: each track has packets
  * waiting, has said how far it has come, or is over. A track that was declared `patient` (an encode
- * that is certain to come) is always waited for; for all others waiting ends where the newest packet
- * is INTERLEAVE_LAG_US ahead or INTERLEAVE_BYTES_MAX wait.
+ * that is certain to come) is always waited for; for all others waiting ends where the newest
+ * packet is INTERLEAVE_LAG_US ahead or INTERLEAVE_BYTES_MAX wait.
  *
  * Threads: none; pure but for memory. Memory: packets that wait. Limits: INTERLEAVE_PACKETS_MAX
  * packets a track. */

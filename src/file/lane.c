@@ -11,7 +11,7 @@
 #include "file/sets.h"
 #include "file/text_track.h"
 
-#define DEFAULT_REORDER 16      /* where an encoder does not say; as deep as pictures are buffered */
+#define DEFAULT_REORDER 16 /* where an encoder does not say; as deep as pictures are buffered */
 
 static const char *lane_name(const struct lane *l)
 {
@@ -64,8 +64,8 @@ static int open_text(struct lane *l, struct error *err)
     return 0;
 }
 
-/* Containers whose time base is coarser than samples lose their exact time; where the output can say
- * it, it is rebuilt from the frames' lengths, always within the rounding of what was given. */
+/* Containers whose time base is coarser than samples lose their exact time; where the output can
+ * say it, it is rebuilt from the frames' lengths, always within the rounding of what was given. */
 static void set_time_base(struct lane *l)
 {
     const AVCodecParameters *par = l->to->codecpar;
@@ -198,9 +198,8 @@ int lane_video(struct lane *l, struct packet *pkt, struct error *err)
         return take_encoded(l, pkt, err);
     if (l->early_count == l->early_capacity) {
         const int capacity = l->early_capacity ? 2 * l->early_capacity : 16;
-        struct packet *early = capacity > LANE_EARLY_MAX
-                                   ? NULL
-                                   : realloc(l->early, (size_t)capacity * sizeof(*early));
+        struct packet *early =
+            capacity > LANE_EARLY_MAX ? NULL : realloc(l->early, (size_t)capacity * sizeof(*early));
         if (!early) {
             packet_done(pkt);
             return capacity > LANE_EARLY_MAX
@@ -245,7 +244,8 @@ int lane_header(struct lane *l, const struct track *video, struct error *err)
 
 /* ---- copies --------------------------------------------------------------------------------- */
 
-/* MP4 text: a subtitle ends at the latest where the next begins, and says nothing when it is empty. */
+/* MP4 text: a subtitle ends at the latest where the next begins, and says nothing when it is empty.
+ */
 static int emit_held(struct lane *l, struct error *err)
 {
     AVPacket *pkt = l->held;
@@ -394,7 +394,8 @@ int lane_copy(struct lane *l, AVPacket *pkt, struct error *err)
     }
     pkt->pts -= l->shift;
     pkt->dts -= l->shift;
-    /* What an edit list of the source hides lies before time zero, and an edit list hides it again. */
+    /* What an edit list of the source hides lies before time zero, and an edit list hides it again.
+     */
     pkt->flags &= ~AV_PKT_FLAG_DISCARD;
     if (l->to->codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE)
         return take_subtitle(l, pkt, err);

@@ -16,47 +16,47 @@ struct AVPacket;
 struct AVStream;
 struct text_track;
 
-#define LANE_EARLY_MAX 65536    /* packets that wait for their header */
+#define LANE_EARLY_MAX 65536 /* packets that wait for their header */
 
 struct lane {
     enum writer_track_kind kind;
     const struct reader_track *source; /* borrowed; may be NULL for an encode */
     enum container container;
     char name[32];
-    bool is_default;            /* of several renditions */
+    bool is_default; /* of several renditions */
     bool dropped, ended, has_header;
-    bool still;                 /* attachment or cover: no packets are taken */
-    int index;                  /* in the interleaver */
-    int stream;                 /* of the muxer, or rendition of an HLS folder; -1: none */
-    struct AVStream *to;        /* borrowed */
-    struct interleave *il;      /* borrowed */
-    AVRational from, tb;        /* time base of packets that come, and that go */
-    int64_t shift;              /* ticks of `from` that are subtracted */
+    bool still;            /* attachment or cover: no packets are taken */
+    int index;             /* in the interleaver */
+    int stream;            /* of the muxer, or rendition of an HLS folder; -1: none */
+    struct AVStream *to;   /* borrowed */
+    struct interleave *il; /* borrowed */
+    AVRational from, tb;   /* time base of packets that come, and that go */
+    int64_t shift;         /* ticks of `from` that are subtracted */
     int64_t shift_us;
 
     struct dts dts;
     struct AVPacket *waiting[DTS_DELAY_MAX + 1]; /* owned; a ring, oldest at waiting_head */
     int waiting_head, waiting_count;
-    struct packet *early;       /* owned; came before the header */
+    struct packet *early; /* owned; came before the header */
     int early_count, early_capacity;
-    bool strip, hevc;           /* parameter sets are in the header only */
+    bool strip, hevc; /* parameter sets are in the header only */
 
-    struct AVBSFContext *bsf;   /* owned; or NULL */
-    struct text_track *text;    /* owned; or NULL: not converted */
-    struct AVPacket *held;      /* owned; MP4 text: ends where the next one begins */
+    struct AVBSFContext *bsf; /* owned; or NULL */
+    struct text_track *text;  /* owned; or NULL: not converted */
+    struct AVPacket *held;    /* owned; MP4 text: ends where the next one begins */
     bool holds;
-    int64_t resample_last;      /* state of av_rescale_delta */
-    bool resample;              /* `from` is coarser than samples: their exact time is rebuilt */
+    int64_t resample_last; /* state of av_rescale_delta */
+    bool resample;         /* `from` is coarser than samples: their exact time is rebuilt */
     int64_t last_dts;
-    int64_t packets, bytes;     /* that went on */
-    int64_t refused;            /* that could not be stored */
+    int64_t packets, bytes; /* that went on */
+    int64_t refused;        /* that could not be stored */
 };
 
 /* `to` is described already, but for an encode's (lane_header). `shift_us` as in writer_params. */
 int lane_open(struct lane *l, struct AVStream *to, int64_t shift_us, struct error *err);
 
 int lane_header(struct lane *l, const struct track *video, struct error *err);
-int lane_video(struct lane *l, struct packet *pkt, struct error *err); /* moved */
+int lane_video(struct lane *l, struct packet *pkt, struct error *err);  /* moved */
 int lane_copy(struct lane *l, struct AVPacket *pkt, struct error *err); /* moved */
 void lane_progress(struct lane *l, int64_t pts_us);
 int lane_end(struct lane *l, struct error *err);

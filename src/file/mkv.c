@@ -8,18 +8,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "file/output.h"
+
 /* CodecDelay with a length of 4 is 7 bytes long; so much is added to the title. */
 #define ROOM 7
 static const char filler[ROOM + 1] = "#delay#";
 
-enum { EBML_SEGMENT = 0x18538067, EBML_TRACKS = 0x1654AE6B, EBML_ENTRY = 0xAE, EBML_NUMBER = 0xD7,
-       EBML_NAME = 0x536E, EBML_DELAY = 0x56AA, EBML_CRC32 = 0xBF, EBML_VOID = 0xEC };
+enum {
+    EBML_SEGMENT = 0x18538067,
+    EBML_TRACKS = 0x1654AE6B,
+    EBML_ENTRY = 0xAE,
+    EBML_NUMBER = 0xD7,
+    EBML_NAME = 0x536E,
+    EBML_DELAY = 0x56AA,
+    EBML_CRC32 = 0xBF,
+    EBML_VOID = 0xEC
+};
 
 /* ---- elements ------------------------------------------------------------------------------- */
 
 struct element {
     uint32_t id;
-    size_t at, body, end;       /* offsets of the id, of the contents, and behind them */
+    size_t at, body, end; /* offsets of the id, of the contents, and behind them */
 };
 
 /* Variable-length number at `*pos`; the id keeps its length marker. */
@@ -113,8 +123,7 @@ int mkv_reserve_delay(AVStream *st)
 {
     const AVDictionaryEntry *e = av_dict_get(st->metadata, "title", NULL, 0);
     char *title = av_asprintf("%s%s", e ? e->value : "", filler);
-    if (!title ||
-        av_dict_set(&st->metadata, "title", title, AV_DICT_DONT_STRDUP_VAL) < 0)
+    if (!title || av_dict_set(&st->metadata, "title", title, AV_DICT_DONT_STRDUP_VAL) < 0)
         return RGPU_ERROR_MEMORY;
     return 0;
 }
@@ -126,8 +135,8 @@ int mkv_reserve_delay(AVStream *st)
 static bool patch_entry(uint8_t *data, const struct element *entry, int64_t delay_ns)
 {
     struct element name;
-    if (!find(data, entry->body, entry->end, EBML_NAME, &name) ||
-        name.end - name.body < ROOM || memcmp(data + name.end - ROOM, filler, ROOM) != 0)
+    if (!find(data, entry->body, entry->end, EBML_NAME, &name) || name.end - name.body < ROOM ||
+        memcmp(data + name.end - ROOM, filler, ROOM) != 0)
         return false;
     const size_t title = name.end - name.body - ROOM;
     uint8_t delay[ROOM] = {EBML_DELAY >> 8, EBML_DELAY & 0xff, 0x84};
@@ -196,7 +205,8 @@ static int store(int fd, const uint8_t *data, size_t from, size_t end)
     return 0;
 }
 
-static int patch_file(int fd, uint8_t *data, int number, int64_t delay_ns, struct error *err)
+static int patch_file(int fd, uint8_t *data, int number, int64_t delay_ns, const char *path,
+                      struct error *err)
 {
     size_t size = 0;
     int rc = load_header(fd, data, &size);
@@ -212,24 +222,21 @@ static int patch_file(int fd, uint8_t *data, int number, int64_t delay_ns, struc
         }
     }
     if (rc == 0 && !done)
-        return error_set(err, RGPU_ERROR_INTERNAL, "no room for the codec delay of track %d",
-                         number);
+        return error_set(err, RGPU_ERROR_INTERNAL, "no room for the codec delay of track %d in %s",
+                         number, path);
     if (rc == 0) {
         update_crc(data, &tracks);
         rc = store(fd, data, tracks.at, tracks.end);
     }
-    if (rc < 0)
-        return error_set(err, error_from_errno(-rc), "cannot complete the header: %s",
-                         strerror(-rc));
-    return 0;
+    return rc < 0 ? output_errno(-rc, path, err) : 0;
 }
 
-int mkv_write_delay(int fd, int number, int64_t delay_ns, struct error *err)
+int mkv_write_delay(int fd, int number, int64_t delay_ns, const char *path, struct error *err)
 {
     uint8_t *data = malloc(MKV_HEADER_MAX);
     if (!data)
         return error_memory(err, "the header of the file");
-    const int rc = patch_file(fd, data, number, delay_ns, err);
+    const int rc = patch_file(fd, data, number, delay_ns, path, err);
     free(data);
     return rc;
 }

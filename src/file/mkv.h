@@ -23,7 +23,7 @@ bool mkv_muxer_knows_delay(void);
 /* Makes room in a stream's entry (in its title). MEMORY, or 0. Before the header is written. */
 int mkv_reserve_delay(struct AVStream *st);
 
-/* Fills in the room of track `number` (from 1). INTERNAL: there is none. */
-int mkv_write_delay(int fd, int number, int64_t delay_ns, struct error *err);
+/* Fills in the room of track `number` (from 1); errors name `path`. INTERNAL: there is none. */
+int mkv_write_delay(int fd, int number, int64_t delay_ns, const char *path, struct error *err);
 
 #endif

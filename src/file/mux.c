@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "file/container.h"
+#include "file/fragment.h"
 #include "file/mkv.h"
 #include "file/output.h"
 
@@ -18,21 +19,22 @@
 #define MOVIE_TIMESCALE_MAX 1000000000
 
 struct stream {
-    int64_t first_pts;          /* AV_NOPTS_VALUE: unknown */
-    int64_t last_dts;           /* in the muxer's time base */
-    int64_t delay;              /* MKV: added to time stamps; muxer's time base */
-    int64_t delay_ns;           /* MKV: to be written into the header; 0: nothing */
-    int text_box;               /* MP4 text: 0 no, 1 nothing written yet, 2 begun */
+    int64_t first_pts; /* AV_NOPTS_VALUE: unknown */
+    int64_t last_dts;  /* in the muxer's time base */
+    int64_t delay;     /* MKV: added to time stamps; muxer's time base */
+    int64_t delay_ns;  /* MKV: to be written into the header; 0: nothing */
+    int text_box;      /* MP4 text: 0 no, 1 nothing written yet, 2 begun */
 };
 
 struct mux {
-    AVFormatContext *format;    /* owned */
+    AVFormatContext *format; /* owned */
     struct output output;
     enum container container;
-    char *path;                 /* owned */
+    char *path; /* owned */
     struct stream streams[WRITER_TRACKS_MAX];
     int64_t later_us, repaired;
-    bool regular, trimmed, started, header_late;
+    int64_t begin; /* fragments: first time stamp, in the muxer's time base, or 0 */
+    bool regular, trimmed, started;
 };
 
 /* ---- open ----------------------------------------------------------------------------------- */
@@ -127,8 +129,8 @@ static bool is_audio(const AVStream *st)
     return st->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
 }
 
-/* What lies in front of time zero can be cut off by an edit list in MP4. In MKV, a CodecDelay (here of
- * four bytes, in nanoseconds) does it for audio: for Opus it is what the codec itself says. */
+/* What lies in front of time zero can be cut off by an edit list in MP4. In MKV, a CodecDelay (here
+ * of four bytes, in nanoseconds) does it for audio: for Opus it is what the codec itself says. */
 static bool holds_negative(const struct mux *m, unsigned i)
 {
     const AVStream *st = m->format->streams[i];
@@ -167,7 +169,12 @@ int64_t mux_shift_us(const struct mux *m, int64_t first_dts_us)
     return need > 0 ? (need + 999999) / 1000000 * 1000000 : 0;
 }
 
-/* The movie's time scale counts empty edits: it must be able to say when each track begins. */
+/* In fragments, an edit list says only how far decoding and priming run ahead of what is shown:
+ * players of segments know no empty edits. When the track begins is in the fragments' decode times.
+ * The muxer counts those from its first packet, so it gets times that begin at zero and the
+ * fragments are moved when they are complete (`begin`).
+ *
+ * The movie's time scale counts empty edits: it must be able to say when each track begins. */
 static int64_t movie_timescale(const struct mux *m)
 {
     int64_t scale = 1000;
@@ -192,20 +199,19 @@ static void options_mp4(struct mux *m, AVDictionary **options)
     bool color = false;
     for (unsigned i = 0; i < m->format->nb_streams; i++) {
         const AVCodecParameters *par = m->format->streams[i]->codecpar;
-        color |= par->codec_type == AVMEDIA_TYPE_VIDEO &&
-                 (par->color_primaries != AVCOL_PRI_UNSPECIFIED ||
-                  par->color_trc != AVCOL_TRC_UNSPECIFIED ||
-                  par->color_space != AVCOL_SPC_UNSPECIFIED ||
-                  par->color_range == AVCOL_RANGE_JPEG);
+        color |=
+            par->codec_type == AVMEDIA_TYPE_VIDEO &&
+            (par->color_primaries != AVCOL_PRI_UNSPECIFIED ||
+             par->color_trc != AVCOL_TRC_UNSPECIFIED || par->color_space != AVCOL_SPC_UNSPECIFIED ||
+             par->color_range == AVCOL_RANGE_JPEG);
     }
     char flags[160] = "";
     if (m->container == CONTAINER_MP4) {
         snprintf(flags, sizeof(flags), "%s", m->regular ? "+faststart" : "");
     } else {
         snprintf(flags, sizeof(flags),
-                 "+frag_custom+empty_moov+default_base_moof+skip_trailer%s",
-                 m->header_late ? "+delay_moov" : "+frag_discont+negative_cts_offsets");
-        av_dict_set(options, "use_editlist", m->header_late ? "1" : "0", 0);
+                 "+frag_custom+empty_moov+default_base_moof+skip_trailer+delay_moov");
+        av_dict_set(options, "use_editlist", "1", 0);
     }
     if (color)
         strcat(flags, "+write_colr");
@@ -224,8 +230,8 @@ static int prepare_mkv(struct mux *m)
         struct stream *s = &m->streams[i];
         if (!is_audio(st) || par->sample_rate <= 0)
             continue;
-        const AVRational samples = {1, par->codec_id == AV_CODEC_ID_OPUS ? 48000
-                                                                          : par->sample_rate};
+        const AVRational samples = {1,
+                                    par->codec_id == AV_CODEC_ID_OPUS ? 48000 : par->sample_rate};
         const bool opus = par->codec_id == AV_CODEC_ID_OPUS;
         if (!opus && s->first_pts != AV_NOPTS_VALUE) {
             const int64_t before = av_rescale_q(-s->first_pts, st->time_base, samples);
@@ -238,7 +244,7 @@ static int prepare_mkv(struct mux *m)
             continue;
         s->delay = av_rescale_q(par->initial_padding, samples, (AVRational){1, 1000});
         if (opus)
-            continue;           /* this one is always written */
+            continue; /* this one is always written */
         s->delay_ns = av_rescale_q(par->initial_padding, samples, (AVRational){1, 1000000000});
         if (mkv_reserve_delay(st) < 0)
             return RGPU_ERROR_MEMORY;
@@ -257,15 +263,14 @@ static void add_later(struct mux *m)
 int mux_start(struct mux *m, int64_t later_us, struct error *err)
 {
     AVDictionary *options = NULL;
+    const AVRational from =
+        m->format->nb_streams > 0 ? m->format->streams[0]->time_base : AV_TIME_BASE_Q;
     m->later_us = later_us;
     add_later(m);
     int rc = 0;
     switch (m->container) {
-    case CONTAINER_HLS:
-        m->header_late = m->streams[0].first_pts != AV_NOPTS_VALUE && m->streams[0].first_pts < 0;
-        options_mp4(m, &options);
-        break;
     case CONTAINER_MP4:
+    case CONTAINER_HLS:
         options_mp4(m, &options);
         break;
     case CONTAINER_MKV:
@@ -296,12 +301,11 @@ int mux_start(struct mux *m, int64_t later_us, struct error *err)
     if (av < 0)
         return output_error(&m->output, av, "the header", m->path, err);
     m->started = true;
+    if (m->container == CONTAINER_HLS && m->streams[0].first_pts > 0) {
+        const AVRational to = m->format->streams[0]->time_base;
+        m->begin = av_rescale_q(m->streams[0].first_pts, from, to);
+    }
     return 0;
-}
-
-bool mux_header_late(const struct mux *m)
-{
-    return m->header_late;
 }
 
 /* ---- packets -------------------------------------------------------------------------------- */
@@ -343,7 +347,7 @@ int mux_write(struct mux *m, int stream, AVPacket *pkt, struct error *err)
     const int64_t end =
         pkt->duration > 0 ? av_rescale_q_rnd(pkt->pts + pkt->duration, from, st->time_base, nearest)
                           : 0;
-    const int64_t shift = later + s->delay;
+    const int64_t shift = later + s->delay - m->begin;
     const int64_t pts = av_rescale_q_rnd(pkt->pts, from, st->time_base, nearest);
     pkt->dts = av_rescale_q_rnd(pkt->dts, from, st->time_base, nearest) + shift;
     if (pkt->duration > 0)
@@ -381,7 +385,9 @@ int mux_fragment(struct mux *m, struct error *err)
 
 int mux_switch(struct mux *m, int fd, struct error *err)
 {
-    const int rc = m->output.fd >= 0 ? output_flush(&m->output, m->path, err) : 0;
+    int rc = m->output.fd >= 0 ? output_flush(&m->output, m->path, err) : 0;
+    if (rc == 0 && m->output.fd >= 0 && m->begin)
+        rc = fragment_move(m->output.fd, m->begin, m->path, err);
     if (rc < 0)
         return rc;
     output_switch(&m->output, fd);
@@ -407,7 +413,7 @@ int mux_finish(struct mux *m, struct error *err)
             continue;
         number++;
         if (m->streams[i].delay_ns && m->regular)
-            rc = mkv_write_delay(m->output.fd, (int)number, m->streams[i].delay_ns, err);
+            rc = mkv_write_delay(m->output.fd, (int)number, m->streams[i].delay_ns, m->path, err);
     }
     return rc;
 }

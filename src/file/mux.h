@@ -1,8 +1,8 @@
 /* One libavformat muxer that writes to a descriptor of ours, with the options that keep time exact.
  *
- * Time stamps are written as they are given: nothing is shifted to avoid negative ones. MP4 gets one
- * edit list a track and the moov atom at the front; in fragments (HLS) the first time stamp goes into
- * tfdt, and only priming before time zero into an edit list. MKV gets a CodecDelay for priming.
+ * Time stamps are written as they are given: nothing is shifted to avoid negative ones. MP4 gets
+ * one edit list a track and the moov atom at the front; in fragments (HLS) the first time stamp
+ * goes into the fragments' decode times instead. MKV gets a CodecDelay for priming.
  *
  * Threads: one. Memory: the muxer's index, and a fragment. */
 #ifndef FILE_MUX_H
@@ -20,10 +20,10 @@ struct AVStream;
 struct mux;
 
 struct mux_params {
-    enum container container;   /* HLS: fragments of MP4 */
-    const char *path;           /* borrowed during open; for texts, and .m2ts, .webm */
-    int fd;                     /* borrowed until close; -1 in fragments: set by mux_switch */
-    bool trimmed;               /* pictures before time zero are there for decoding only */
+    enum container container; /* HLS: fragments of MP4 */
+    const char *path;         /* borrowed during open; for texts, and .m2ts, .webm */
+    int fd;                   /* borrowed until close; -1 in fragments: set by mux_switch */
+    bool trimmed;             /* pictures before time zero are there for decoding only */
 };
 
 int mux_open(struct mux **ret, const struct mux_params *params, struct error *err);
@@ -45,17 +45,14 @@ int64_t mux_shift_us(const struct mux *m, int64_t first_dts_us);
 /* Writes the header. `later_us` is added to all time stamps from here on. */
 int mux_start(struct mux *m, int64_t later_us, struct error *err);
 
-/* Writes a packet (borrowed; its fields are changed) whose time stamps count in pkt->time_base. A dts
- * that does not grow is raised by the least that will do, and counted. */
+/* Writes a packet (borrowed; its fields are changed) whose time stamps count in pkt->time_base. A
+ * dts that does not grow is raised by the least that will do, and counted. */
 int mux_write(struct mux *m, int stream, struct AVPacket *pkt, struct error *err);
 int64_t mux_repaired_count(const struct mux *m);
 
-/* Fragments: writes what was given as one moof and mdat, also as a part of a segment. */
+/* Fragments: the first call writes the header alone, the others what was given since as one moof
+ * and mdat. */
 int mux_fragment(struct mux *m, struct error *err);
-
-/* Fragments: whether the header comes with the first mux_fragment only (then call it once, for the
- * header alone, before the first real one). */
-bool mux_header_late(const struct mux *m);
 
 /* Goes on in another file; all that was written so far is in the old one. */
 int mux_switch(struct mux *m, int fd, struct error *err);

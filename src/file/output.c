@@ -46,8 +46,8 @@ int output_init(struct output *o, int fd)
     *o = (struct output){.fd = fd};
     uint8_t *buffer = av_malloc(OUTPUT_BUFFER_BYTES);
     if (buffer)
-        o->pb = avio_alloc_context(buffer, OUTPUT_BUFFER_BYTES, 1, o, NULL, output_write,
-                                   output_seek);
+        o->pb =
+            avio_alloc_context(buffer, OUTPUT_BUFFER_BYTES, 1, o, NULL, output_write, output_seek);
     if (!o->pb) {
         av_free(buffer);
         return RGPU_ERROR_MEMORY;
@@ -141,15 +141,19 @@ int64_t output_size(const struct output *o)
     return avio_tell(o->pb) - o->base;
 }
 
+int output_errno(int number, const char *path, struct error *err)
+{
+    const int code = error_from_errno(number);
+    if (code == RGPU_ERROR_NO_SPACE)
+        return error_set(err, code, "no space left on the device for %s", path);
+    return error_set(err, code, "cannot write %s: %s", path, strerror(number));
+}
+
 int output_error(const struct output *o, int av, const char *doing, const char *path,
                  struct error *err)
 {
-    if (o->failure) {
-        const int code = error_from_errno(o->failure);
-        if (code == RGPU_ERROR_NO_SPACE)
-            return error_set(err, code, "no space left on the device for %s", path);
-        return error_set(err, code, "cannot write %s: %s", path, strerror(o->failure));
-    }
+    if (o->failure)
+        return output_errno(o->failure, path, err);
     if (av == AVERROR(ENOMEM))
         return error_memory(err, doing);
     char text[AV_ERROR_MAX_STRING_SIZE] = "";

@@ -1,5 +1,5 @@
-/* A libavformat I/O context over a file descriptor of ours: short writes are continued, and the first
- * failure is kept with its errno, so that errors can say what happened.
+/* A libavformat I/O context over a file descriptor of ours: short writes are continued, and the
+ * first failure is kept with its errno, so that errors can say what happened.
  *
  * The descriptor may be changed between two files (segments); positions count from the start of the
  * current one. Threads: one. Memory: one buffer of OUTPUT_BUFFER_BYTES. */
@@ -16,11 +16,11 @@ struct AVFormatContext;
 struct AVIOContext;
 
 struct output {
-    struct AVIOContext *pb;     /* owned */
-    int fd;                     /* borrowed; -1: bytes are an error */
-    int64_t pos;                /* bytes, next write, counted over all files */
-    int64_t base;               /* pos at which the current file begins */
-    int failure;                /* errno of the first failed call, 0 */
+    struct AVIOContext *pb; /* owned */
+    int fd;                 /* borrowed; -1: bytes are an error */
+    int64_t pos;            /* bytes, next write, counted over all files */
+    int64_t base;           /* pos at which the current file begins */
+    int failure;            /* errno of the first failed call, 0 */
 };
 
 /* MEMORY, or 0. `o` must stay where it is until output_done. */
@@ -35,6 +35,9 @@ void output_switch(struct output *o, int fd);
 
 /* Bytes of the current file so far. */
 int64_t output_size(const struct output *o);
+
+/* Fills `err` for a failed system call on `path`. */
+int output_errno(int number, const char *path, struct error *err);
 
 /* Fills `err` for a failed libavformat call with result `av`, naming `path`. */
 int output_error(const struct output *o, int av, const char *doing, const char *path,

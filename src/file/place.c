@@ -13,20 +13,21 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define LINKS_MAX 40            /* as the kernel follows */
+#define LINKS_MAX 40 /* as the kernel follows */
 #define TEMP_TRIES 100
 #define TREE_DEPTH_MAX 8
 
 enum place_state { PLACE_OPEN, PLACE_DONE };
 
 struct place {
-    char *path;                 /* as given */
-    char *name;                 /* last component of the destination, links followed */
-    int dir;                    /* folder of the destination */
-    int fd;                     /* file: what is written; folder: the temporary folder */
-    char temp[NAME_MAX + 1];    /* temporary name in `dir`; empty: none */
+    char *path;              /* as given */
+    char *name;              /* last component of the destination, links followed */
+    int dir;                 /* folder of the destination */
+    int fd;                  /* file: what is written; folder: the temporary folder */
+    /* Temporary name in `dir`; empty: none. Once a folder is in place: that of the one before it. */
+    char temp[NAME_MAX + 1];
     enum place_state state;
-    bool folder, overwrite, exists, direct;
+    bool folder, overwrite, exists, direct, replaced;
 };
 
 static int fail(struct error *err, const struct place *p, const char *what)
@@ -109,11 +110,8 @@ static struct place *place_new(const char *path, bool folder, bool overwrite)
     struct place *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    *p = (struct place){.path = strdup(path),
-                        .dir = -1,
-                        .fd = -1,
-                        .folder = folder,
-                        .overwrite = overwrite};
+    *p = (struct place){
+        .path = strdup(path), .dir = -1, .fd = -1, .folder = folder, .overwrite = overwrite};
     if (!p->path) {
         free(p);
         return NULL;
@@ -141,8 +139,7 @@ static int open_parent(struct place *p, const char *target, struct error *err)
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static int check_file(struct place *p, const struct stat *old, const char *input,
-                      struct error *err)
+static int check_file(struct place *p, const struct stat *old, const char *input, struct error *err)
 {
     if (S_ISDIR(old->st_mode))
         return error_set(err, RGPU_ERROR_PARAM,
@@ -156,8 +153,8 @@ static int check_file(struct place *p, const struct stat *old, const char *input
                          "%s is a device, pipe or socket; name a regular file", p->path);
     struct stat in;
     if (input && stat(input, &in) == 0 && in.st_dev == old->st_dev && in.st_ino == old->st_ino)
-        return error_set(err, RGPU_ERROR_PARAM,
-                         "%s is the input itself; write to another file", p->path);
+        return error_set(err, RGPU_ERROR_PARAM, "%s is the input itself; write to another file",
+                         p->path);
     if (!p->overwrite)
         return error_set(err, RGPU_ERROR_EXISTS, "%s exists already; use -y to replace it",
                          p->path);
@@ -454,29 +451,38 @@ int place_create(struct place *p, const char *name, int *ret, struct error *err)
     return 0;
 }
 
-/* An empty folder is replaced by a rename; a full one changes names with the new one, which then
- * carries the temporary name and is removed. */
+/* The two folders change names; without such a call there is no folder for a moment. */
+static int exchange(struct place *p)
+{
+    if (renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    char old[NAME_MAX + 1];
+    temp_name(old, p->name);
+    if (renameat(p->dir, p->name, p->dir, old) != 0)
+        return -1;
+    if (renameat(p->dir, p->temp, p->dir, p->name) != 0) {
+        const int number = errno;
+        (void)renameat(p->dir, old, p->dir, p->name);
+        errno = number;
+        return -1;
+    }
+    memcpy(p->temp, old, sizeof(old));
+    return 0;
+}
+
+/* An empty folder is replaced by a rename; a full one changes names with the new one. */
 static int commit_folder(struct place *p, struct error *err)
 {
     if (p->exists && look_through(p->dir, p->name, 0) == TREE_FOREIGN)
         return error_set(err, RGPU_ERROR_EXISTS,
                          "folder %s has got other files meanwhile; choose another folder", p->path);
-    bool swapped = false;
     int rc = p->exists ? renameat(p->dir, p->temp, p->dir, p->name)
                        : rename_new(p->dir, p->temp, p->name);
     if (rc != 0 && p->exists && p->overwrite && (errno == ENOTEMPTY || errno == EEXIST)) {
-        rc = renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE);
-        if (rc != 0 && (errno == EINVAL || errno == ENOSYS)) {
-            /* No exchange here: between the two renames there is no folder at all. */
-            char old[NAME_MAX + 1];
-            temp_name(old, p->name);
-            rc = renameat(p->dir, p->name, p->dir, old);
-            if (rc == 0 && (rc = renameat(p->dir, p->temp, p->dir, p->name)) != 0)
-                (void)renameat(p->dir, old, p->dir, p->name);
-            if (rc == 0)
-                memcpy(p->temp, old, sizeof(old));
-        }
-        swapped = rc == 0;
+        rc = exchange(p);
+        p->replaced = rc == 0;
     }
     if (rc != 0) {
         if (errno == EEXIST || errno == ENOTEMPTY)
@@ -484,12 +490,31 @@ static int commit_folder(struct place *p, struct error *err)
                              "%s has appeared meanwhile; use -y to replace it", p->path);
         return fail(err, p, "put in place");
     }
-    if (swapped)
-        remove_tree(p->dir, p->temp, 0);
     p->state = PLACE_DONE;
-    p->temp[0] = 0;
+    if (!p->replaced)
+        p->temp[0] = 0;
     (void)fsync(p->dir);
     return 0;
+}
+
+void place_revert(struct place *p)
+{
+    if (!p->folder || p->state != PLACE_DONE)
+        return;
+    if (p->replaced) {
+        if (exchange(p) != 0)
+            return;
+    } else {
+        temp_name(p->temp, p->name);
+        if (renameat(p->dir, p->name, p->dir, p->temp) != 0) {
+            p->temp[0] = 0;
+            return;
+        }
+        if (p->exists)
+            (void)mkdirat(p->dir, p->name, 0777);
+    }
+    p->replaced = false;
+    p->state = PLACE_OPEN;
 }
 
 /* --------------------------------------------------------------------------------------------- */
@@ -526,7 +551,7 @@ void place_close(struct place **place)
     *place = NULL;
     if (!p)
         return;
-    if (p->state != PLACE_DONE && p->temp[0]) {
+    if (p->temp[0]) {
         if (p->folder)
             remove_tree(p->dir, p->temp, 0);
         else

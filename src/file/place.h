@@ -2,9 +2,9 @@
  *
  * A file is written without a name (O_TMPFILE) where the file system can, else as
  * `.NAME.rgpu-XXXXXX` beside its destination; a folder always under such a name. The end is one
- * link, rename or exchange, so that the destination is either the old or the new. A symbolic link at
- * the destination stays, what it points to is replaced. Permissions (and, where allowed, the owner)
- * of a file that is replaced are kept. /dev/null is written to directly.
+ * link, rename or exchange, so that the destination is either the old or the new. A symbolic link
+ * at the destination stays, what it points to is replaced. Permissions (and, where allowed, the
+ * owner) of a file that is replaced are kept. /dev/null is written to directly.
  *
  * A folder is only replaced if everything in it looks like what src/file/hls.c writes; see
  * place_folder_commit.
@@ -42,8 +42,12 @@ int place_create(struct place *p, const char *name, int *ret, struct error *err)
 /* Makes what was written durable; the file's size and contents are final. */
 int place_sync(struct place *p, struct error *err);
 
-/* Puts what was synced in place. After that nothing remains to be undone. */
+/* Puts what was synced in place. */
 int place_commit(struct place *p, struct error *err);
+
+/* Takes a committed folder back: what was there before is there again, as far as the file system
+ * lets it. A folder that was replaced is removed by place_close, so this works until then. */
+void place_revert(struct place *p);
 
 /* Frees; removes what was written unless it is in place. Takes NULL, writes NULL. */
 void place_close(struct place **p);

@@ -362,6 +362,23 @@ static void merge_hdr(struct hdr *to, const struct hdr *from)
     }
 }
 
+/* Where two frames are packed into one chunk (MPEG-4 in AVI), libavformat takes the reorder delay off the
+ * first packet only: its time lies before a gap that is not in the film. */
+static void close_first_gap(struct reader *r)
+{
+    AVPacket *first[3] = {NULL};
+    int count = 0;
+    for (size_t i = 0; i < r->queue_count && count < 3; i++)
+        if (reader_queued(r, i)->is_video)
+            first[count++] = reader_queued(r, i)->av;
+    if (count < 3 || first[0]->dts == AV_NOPTS_VALUE || first[1]->dts == AV_NOPTS_VALUE ||
+        first[2]->dts == AV_NOPTS_VALUE)
+        return;
+    const int64_t step = first[2]->dts - first[1]->dts;
+    if (step > 0 && first[1]->dts - first[0]->dts > step)
+        first[0]->dts = first[1]->dts - step;
+}
+
 /* Reads the first packets ahead: do they tell their time, and what else do they say? */
 static int look_at_beginning(struct reader *r, struct error *err)
 {
@@ -400,6 +417,8 @@ static int look_at_beginning(struct reader *r, struct error *err)
     if (untimed * 4 > frames && !r->state.anchor_is_next) {
         r->state.order_is_time = video_keeps_order(&r->state);
         r->state.by_order = !r->state.order_is_time;
+        if (r->state.by_order)
+            close_first_gap(r);
     }
     return 0;
 }
@@ -497,6 +516,10 @@ int64_t reader_duration_us(const struct reader *r)
     if (f->duration == AV_NOPTS_VALUE || f->duration < 0 ||
         f->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
         return 0;
+    /* Matroska's duration is the time of the end, not the length. */
+    const int64_t start = reader_start_us(r);
+    if (!strncmp(f->iformat->name, "matroska", 8) && start > 0 && start < f->duration)
+        return f->duration - start;
     return f->duration;
 }
 

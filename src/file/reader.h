@@ -66,8 +66,9 @@ struct reader_params {
 
 struct reader;
 
-/* Opens and probes. NOT_FOUND, ACCESS, INPUT (not media, empty, truncated header, a directory, a device
- * file), UNSUPPORTED (a video track of an unknown kind) with one line that names path and remedy. */
+/* Opens and probes. NOT_FOUND, ACCESS, INPUT (not media, empty, truncated header, a directory, a
+ * device file), UNSUPPORTED (a video track of an unknown kind) with one line that names path and
+ * remedy. */
 int reader_open(struct reader **ret, const struct reader_params *params, struct error *err);
 
 int reader_tracks_count(const struct reader *r);

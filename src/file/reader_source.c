@@ -82,8 +82,8 @@ static int refuse_kind(const struct source *s, mode_t mode, struct error *err)
         return error_set(err, RGPU_ERROR_INPUT, "%s is a directory: name a file in it",
                          source_name(s));
     if (S_ISCHR(mode) || S_ISBLK(mode))
-        return error_set(err, RGPU_ERROR_INPUT,
-                         "%s is a device, not a film: name a file or a pipe", source_name(s));
+        return error_set(err, RGPU_ERROR_INPUT, "%s is a device, not a film: name a file or a pipe",
+                         source_name(s));
     if (S_ISSOCK(mode))
         return error_set(err, RGPU_ERROR_INPUT, "%s is a socket: name a file or a pipe",
                          source_name(s));

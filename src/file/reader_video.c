@@ -22,12 +22,11 @@ static void learn_headers(struct video_state *v, const uint8_t *data, size_t siz
             avcc_apply(&config, v->h264, NULL);
         }
     } else if (v->syntax == SYNTAX_HEVC) {
-        struct hvcc *config = calloc(1, sizeof(*config)); /* some 4 KB */
-        if (config && hvcc_read(data, size, config, NULL) == 0) {
-            v->length_size = config->annexb ? NAL_ANNEXB : config->length_size;
-            hvcc_apply(config, v->hevc, NULL);
+        struct hvcc config;
+        if (hvcc_read(data, size, &config, NULL) == 0) {
+            v->length_size = config.annexb ? NAL_ANNEXB : config.length_size;
+            hvcc_apply(&config, v->hevc, NULL);
         }
-        free(config);
     } else if (v->syntax == SYNTAX_AV1) {
         struct av1_config config;
         struct av1_temporal_unit unit;

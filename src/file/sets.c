@@ -25,7 +25,8 @@ static bool in_header(struct nal nal, const uint8_t *header, size_t size)
 
 static bool is_annexb(const uint8_t *data, size_t size)
 {
-    return size >= 4 && data[0] == 0 && data[1] == 0 && (data[2] == 1 || (data[2] == 0 && data[3] == 1));
+    return size >= 4 && data[0] == 0 && data[1] == 0 &&
+           (data[2] == 1 || (data[2] == 0 && data[3] == 1));
 }
 
 int sets_strip(AVPacket *pkt, bool hevc, const uint8_t *header, size_t header_size)

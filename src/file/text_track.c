@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_MAX 65536          /* bytes of one subtitle, as MP4's text samples have it */
+#define TEXT_MAX 65536 /* bytes of one subtitle, as MP4's text samples have it */
 
 struct text_track {
-    AVCodecContext *dec, *enc;  /* owned */
+    AVCodecContext *dec, *enc; /* owned */
     uint8_t out[TEXT_MAX];
 };
 

@@ -17,20 +17,20 @@
 
 struct writer {
     enum container container;
-    char *path;                 /* owned */
-    struct reader *reader;      /* borrowed; may be NULL */
-    struct place *place;        /* owned; a file */
-    struct mux *mux;            /* owned; a file */
-    struct hls *hls;            /* owned; instead of the two */
-    struct interleave *il;      /* owned */
-    struct lane *lanes;         /* owned array */
-    bool *hls_told;             /* owned array: hls_end was called */
+    char *path;            /* owned */
+    struct reader *reader; /* borrowed; may be NULL */
+    struct place *place;   /* owned; a file */
+    struct mux *mux;       /* owned; a file */
+    struct hls *hls;       /* owned; instead of the two */
+    struct interleave *il; /* owned */
+    struct lane *lanes;    /* owned array */
+    bool *hls_told;        /* owned array: hls_end was called */
     int count, videos;
     char *warnings[WRITER_WARNINGS_MAX]; /* owned */
     int warnings_count;
     int64_t shift_us, end_us, later_us;
     bool started, complete;
-    int failed;                 /* the first error; nothing goes on after it */
+    int failed; /* the first error; nothing goes on after it */
 };
 
 /* ---- warnings ------------------------------------------------------------------------------- */
@@ -81,17 +81,18 @@ static void warn_dropped(struct writer *w, const struct reader_track *t, const c
         snprintf(language, sizeof(language), ", %s", t->language);
     const AVDictionaryEntry *file = av_dict_get(t->stream->metadata, "filename", NULL, 0);
     const char *what = file ? file->value : t->codec[0] ? t->codec : "unknown";
-    warn(w, "%s %d (%s%s) cannot be stored in %s%s and is left out%s", kind_name(t), t->index,
-         what, language,
-         container_is_webm(w->path) ? "WebM" : container_name(w->container), why, remedy(w, t));
+    warn(w, "%s %d (%s%s) cannot be stored in %s%s and is left out%s", kind_name(t), t->index, what,
+         language, container_is_webm(w->path) ? "WebM" : container_name(w->container), why,
+         remedy(w, t));
 }
 
 static void warn_chapters(struct writer *w)
 {
     const AVFormatContext *in = w->reader ? reader_format(w->reader) : NULL;
     if (in && in->nb_chapters > 0 && w->container != CONTAINER_MP4 && w->container != CONTAINER_MKV)
-        warn(w, "%u chapters cannot be stored in %s and are left out; use an .mkv or .mp4 output to "
-                "keep them",
+        warn(w,
+             "%u chapters cannot be stored in %s and are left out; use an .mkv or .mp4 output to "
+             "keep them",
              in->nb_chapters, container_name(w->container));
 }
 
@@ -99,8 +100,9 @@ static void warn_chapters(struct writer *w)
 static void warn_rotation(struct writer *w, const struct reader_track *t)
 {
     if (t && t->rotation_degrees && w->container != CONTAINER_MP4 && w->container != CONTAINER_HLS)
-        warn(w, "the rotation by %d degrees of video track %d cannot be stored in %s; use an .mp4 "
-                "output to keep it",
+        warn(w,
+             "the rotation by %d degrees of video track %d cannot be stored in %s; use an .mp4 "
+             "output to keep it",
              t->rotation_degrees, t->index, container_name(w->container));
 }
 
@@ -168,9 +170,8 @@ static int check_encode(const struct writer *w, const char *codec, struct error 
 
 static bool is_video(const struct lane *l)
 {
-    return l->kind == WRITER_VIDEO ||
-           (l->kind == WRITER_COPY && l->source && l->source->kind == TRACK_VIDEO &&
-            !l->source->is_cover);
+    return l->kind == WRITER_VIDEO || (l->kind == WRITER_COPY && l->source &&
+                                       l->source->kind == TRACK_VIDEO && !l->source->is_cover);
 }
 
 static int add_stream(struct writer *w, struct lane *l, const struct writer_track_params *p,
@@ -180,7 +181,7 @@ static int add_stream(struct writer *w, struct lane *l, const struct writer_trac
     if (w->hls) {
         const struct hls_rendition_params hls = {
             .video = is_video(l),
-            .name = p->name[0]                           ? p->name
+            .name = p->name[0]                            ? p->name
                     : p->source && p->source->language[0] ? p->source->language
                                                           : "",
             .title = p->source ? p->source->title : "",
@@ -267,8 +268,8 @@ static int open_lane(struct writer *w, struct lane *l, const struct writer_track
         rc = describe(w, l, p, err);
     if (rc < 0)
         return rc;
-    l->still = l->kind == WRITER_COPY &&
-               (l->source->is_cover || l->source->kind == TRACK_ATTACHMENT);
+    l->still =
+        l->kind == WRITER_COPY && (l->source->is_cover || l->source->kind == TRACK_ATTACHMENT);
     if (l->kind == WRITER_VIDEO)
         interleave_patient(w->il, l->index);
     if (l->still)
@@ -279,9 +280,10 @@ static int open_lane(struct writer *w, struct lane *l, const struct writer_track
 static int check_videos(const struct writer *w, struct error *err)
 {
     if (w->container == CONTAINER_FLV && w->videos > 1)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "FLV holds one video track; put {} into the output's name for a file each, "
-                         "or name an .mkv or .mp4");
+        return error_set(
+            err, RGPU_ERROR_UNSUPPORTED,
+            "FLV holds one video track; put {} into the output's name for a file each, "
+            "or name an .mkv or .mp4");
     return 0;
 }
 
@@ -321,8 +323,7 @@ static int open_writer(struct writer *w, const struct writer_params *params, str
     w->path = strdup(params->path);
     w->lanes = calloc((size_t)params->tracks_count + 1, sizeof(w->lanes[0]));
     w->hls_told = calloc((size_t)params->tracks_count + 1, sizeof(bool));
-    if (!w->path || !w->lanes || !w->hls_told ||
-        interleave_new(&w->il, params->tracks_count) < 0)
+    if (!w->path || !w->lanes || !w->hls_told || interleave_new(&w->il, params->tracks_count) < 0)
         return error_memory(err, params->path);
     w->count = params->tracks_count;
     for (int i = 0; i < w->count; i++) {
@@ -440,8 +441,8 @@ static int start(struct writer *w, struct error *err)
         if (!first || l->stream < 0)
             continue;
         mux_first(lane_mux(w, l), l->to->index, first->pts);
-        const int64_t dts = av_rescale_q_rnd(first->dts, first->time_base, AV_TIME_BASE_Q,
-                                             AV_ROUND_DOWN);
+        const int64_t dts =
+            av_rescale_q_rnd(first->dts, first->time_base, AV_TIME_BASE_Q, AV_ROUND_DOWN);
         first_dts_us = dts < first_dts_us ? dts : first_dts_us;
     }
     if (first_dts_us == INT64_MAX)

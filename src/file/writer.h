@@ -15,7 +15,14 @@
 #define WRITER_TRACKS_MAX 256
 #define WRITER_WARNINGS_MAX 64
 
-enum container { CONTAINER_NONE, CONTAINER_MP4, CONTAINER_MKV, CONTAINER_TS, CONTAINER_FLV, CONTAINER_HLS };
+enum container {
+    CONTAINER_NONE,
+    CONTAINER_MP4,
+    CONTAINER_MKV,
+    CONTAINER_TS,
+    CONTAINER_FLV,
+    CONTAINER_HLS
+};
 
 /* By the name: .mp4 .m4v .mov, .mkv .webm, .ts .m2ts .mts, .flv, .m3u8 or a trailing '/'.
  * CONTAINER_NONE: the name says nothing. */
@@ -24,36 +31,37 @@ const char *container_name(enum container container); /* "MP4" */
 
 /* Whether the container takes this track of the source as it is. If not and `reason` is not NULL,
  * *reason is a static text ("subrip subtitles"). */
-bool container_takes(enum container container, const struct reader_track *track, const char **reason);
+bool container_takes(enum container container, const struct reader_track *track,
+                     const char **reason);
 /* Whether the container takes this video or audio codec as an encode ("hevc", "opus"). */
 bool container_takes_codec(enum container container, const char *codec);
 
 enum writer_track_kind {
-    WRITER_COPY,                /* the source's own packets (writer_copy) */
-    WRITER_VIDEO,               /* an encoded rendition (writer_header, writer_video) */
-    WRITER_AUDIO,               /* audio encoded anew (writer_copy with packets of file/audio.h) */
+    WRITER_COPY,  /* the source's own packets (writer_copy) */
+    WRITER_VIDEO, /* an encoded rendition (writer_header, writer_video) */
+    WRITER_AUDIO, /* audio encoded anew (writer_copy with packets of file/audio.h) */
 };
 
 struct writer_track_params {
     enum writer_track_kind kind;
     const struct reader_track *source; /* borrowed: tags, disposition, language, rotation, codec */
     const struct AVCodecParameters *audio; /* borrowed; WRITER_AUDIO */
-    struct rational audio_time_base; /* WRITER_AUDIO */
-    char name[32];              /* of the rendition ("720p"): HLS folder, title of the track when a
-                                 * file has several video tracks; may be empty */
-    bool is_default;            /* first of several renditions */
+    struct rational audio_time_base;       /* WRITER_AUDIO */
+    char name[32];   /* of the rendition ("720p"): HLS folder, title of the track when a
+                      * file has several video tracks; may be empty */
+    bool is_default; /* first of several renditions */
 };
 
 struct writer_params {
     const char *path;
     enum container container;
-    bool overwrite;             /* else EXISTS when the destination is there */
-    struct reader *reader;      /* borrowed: chapters, tags, attachments */
+    bool overwrite;        /* else EXISTS when the destination is there */
+    struct reader *reader; /* borrowed: chapters, tags, attachments */
     int tracks_count;
     const struct writer_track_params *tracks; /* borrowed during open */
-    int64_t shift_us;           /* subtracted from all time stamps (--start); 0 */
-    int64_t end_us;             /* source time after which chapters are cut; 0: none */
-    int64_t segment_us;         /* HLS: target; 0: 6 s. Cuts at key frames all renditions share */
+    int64_t shift_us;                         /* subtracted from all time stamps (--start); 0 */
+    int64_t end_us;     /* source time after which chapters are cut; 0: none */
+    int64_t segment_us; /* HLS: target; 0: 6 s. Cuts at key frames all renditions share */
 };
 
 struct writer;
@@ -76,15 +84,15 @@ int writer_video(struct writer *w, int track, struct packet *pkt, struct error *
 /* Source or audio packet (moved: *av is unref'd and set to NULL also on error). */
 int writer_copy(struct writer *w, int track, struct AVPacket **av, struct error *err);
 
-/* No packet of `track` earlier than `pts_us` (source time) will come: lets sparse tracks not hold up
- * the others. */
+/* No packet of `track` earlier than `pts_us` (source time) will come: lets sparse tracks not hold
+ * up the others. */
 int writer_progress(struct writer *w, int track, int64_t pts_us, struct error *err);
 
 /* The track is over. */
 int writer_track_end(struct writer *w, int track, struct error *err);
 
-/* Writes what waits and the trailer, and flushes to the disk; the result is whole, but not yet seen.
- * VERIFY where a track that was promised never came. */
+/* Writes what waits and the trailer, and flushes to the disk; the result is whole, but not yet
+ * seen. VERIFY where a track that was promised never came. */
 int writer_complete(struct writer *w, struct error *err);
 
 /* Puts the completed result in place (two steps, so that a job with several files places them only
@@ -92,8 +100,9 @@ int writer_complete(struct writer *w, struct error *err);
 int writer_place(struct writer *w, struct error *err);
 
 /* Whole seconds, in microseconds, by which the result's time line is later than the source's (less
- * shift_us), because the container cannot hold what it begins with: FLV and MPEG-TS have no negative
- * decoding times. 0 nearly always in MP4, MKV and HLS. Known once all tracks have begun. */
+ * shift_us), because the container cannot hold what it begins with: FLV and MPEG-TS have no
+ * negative decoding times. 0 nearly always in MP4, MKV and HLS. Known once all tracks have begun.
+ */
 int64_t writer_shift_us(const struct writer *w);
 
 /* Bytes written so far, of all and of one track (payload). */

@@ -1,7 +1,7 @@
 /* A link carries messages between dispatch and one node, both ways, in order.
  *
- * Here: the table, and its first form, a pair of ends in memory (the node runs on threads of the same
- * process). Other forms (socket pair, TLS, QUIC) fill the same table.
+ * Here: the table, and its first form, a pair of ends in memory (the node runs on threads of the
+ * same process). Other forms (socket pair, TLS, QUIC) fill the same table.
  *
  * Threads: one thread receives at an end; any may send. Memory: the ring of each direction is
  * allocated once. Limits: LINK_QUEUE_MESSAGES in flight each way. */
@@ -40,8 +40,8 @@ static inline int link_receive(struct link *link, int timeout_ms, struct message
     return link->ops->receive(link, timeout_ms, ret);
 }
 
-/* `wakeup` is called, on any thread, after something happened that this end should look at: a message
- * came, room came free, the link went down. It must not call the link. Set before use. */
+/* `wakeup` is called, on any thread, after something happened that this end should look at: a
+ * message came, room came free, the link went down. It must not call the link. Set before use. */
 static inline void link_set_wakeup(struct link *link, void (*wakeup)(void *opaque), void *opaque)
 {
     link->ops->set_wakeup(link, wakeup, opaque);

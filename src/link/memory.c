@@ -20,11 +20,11 @@ struct end {
     struct end *peer;
     void (*wakeup)(void *opaque);
     void *wakeup_opaque;
-    bool closed;                /* protected by the pair's lock */
+    bool closed; /* protected by the pair's lock */
 };
 
 struct pair {
-    pthread_mutex_t lock;       /* protects the rings and all below */
+    pthread_mutex_t lock; /* protects the rings and all below */
     bool down;
     struct ring rings[2];
     struct end ends[2];

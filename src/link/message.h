@@ -1,8 +1,9 @@
 /* What dispatch and a node say to each other: typed messages, whatever the link carries them over.
  *
  * A job has one source and N renditions. A node runs it on `slots` lanes; a segment is given to one
- * slot, and its packets follow on that slot in decode order. Each slot has a window of
- * JOB_WINDOW_PACKETS: dispatch sends no more packets than credits came back for.
+ * slot, and its packets follow on that slot in decode order. Each slot has a window (job_window):
+ * all messages to a slot but SLOT_RESET cost one credit, and dispatch sends no more than credits
+ * came back for. Control messages count too, because a segment may be as short as one packet.
  *
  * The names follow the wire protocol's (JOB_CREATE, SEGMENT_DATA, ...), which carries the same.
  * Memory: a message owns its packet, frame and track; message_done drops them. */
@@ -16,55 +17,56 @@
 #include "media/track.h"
 
 #define JOB_SLOTS_MAX 64
-#define JOB_WINDOW_PACKETS 64
+#define JOB_WINDOW_MESSAGES 64
+#define JOB_WINDOW_FRAMES 16 /* of raw input, where a message is a whole picture */
 
 struct job_params {
-    struct track source;        /* owned */
+    struct track source; /* owned */
     int renditions_count;
     struct rendition_params renditions[RENDITIONS_MAX];
     int64_t gop_us;
     enum deinterlace_mode deinterlace;
     bool timestamps_by_order, low_latency, raw_input, strip_dynamic_hdr;
-    bool streaming;             /* results go out as they come; nothing is kept for another try */
-    int slots;                  /* lanes wanted, 1..JOB_SLOTS_MAX; 0: the node's own choice */
-    int threads;                /* processors for the job; 0: all of the device */
+    bool streaming; /* results go out as they come; nothing is kept for another try */
+    int slots;      /* lanes wanted, 1..JOB_SLOTS_MAX; 0: the node's own choice */
+    int threads;    /* processors for the job; 0: all of the device */
 };
 
 enum message_type {
     /* node to dispatch */
-    MESSAGE_HELLO = 1,          /* `hello`: once, first */
-    MESSAGE_JOB_ACK,            /* `slots` */
-    MESSAGE_JOB_REJECT,         /* `error` */
-    MESSAGE_CREDIT,             /* `slot`, `credits`: so many more packets may be sent */
-    MESSAGE_HEADER,             /* `rendition`, `track` */
-    MESSAGE_RESULT,             /* `segment`, `packet` (of packet.rendition) */
-    MESSAGE_SEGMENT_DONE,       /* `segment`, `done` */
-    MESSAGE_NOTE,               /* `error.text`: a line for the user */
-    MESSAGE_SLOT_FAILED,        /* `slot`, `error`: what the slot had not done is lost; it drops all
-                                 * until SLOT_RESET */
-    MESSAGE_JOB_FINISHED,       /* all lanes are closed */
+    MESSAGE_HELLO = 1,    /* `hello`: once, first */
+    MESSAGE_JOB_ACK,      /* `slots` */
+    MESSAGE_JOB_REJECT,   /* `error` */
+    MESSAGE_CREDIT,       /* `slot`, `credits`: so many more messages may be sent */
+    MESSAGE_HEADER,       /* `rendition`, `track` */
+    MESSAGE_RESULT,       /* `segment`, `packet` (of packet.rendition) */
+    MESSAGE_SEGMENT_DONE, /* `segment`, `done` */
+    MESSAGE_NOTE,         /* `error.text`: a line for the user */
+    MESSAGE_SLOT_FAILED,  /* `slot`, `error`: what the slot had not done is lost; it drops all
+                           * until SLOT_RESET */
+    MESSAGE_JOB_FINISHED, /* all lanes are closed */
     /* dispatch to node */
-    MESSAGE_JOB_CREATE,         /* `job` */
-    MESSAGE_SEGMENT_BEGIN,      /* `slot`, `segment`, `pts` = start, `ordinal` = of the first packet */
-    MESSAGE_SEGMENT_PACKET,     /* `slot`, `packet` */
-    MESSAGE_SEGMENT_FRAME,      /* `slot`, `frame` (raw input) */
-    MESSAGE_SEGMENT_TAIL,       /* `slot`, `pts` = end */
-    MESSAGE_SEGMENT_END,        /* `slot` */
-    MESSAGE_SLOT_DRAIN,         /* `slot`: no further segment is at hand, let all come out */
-    MESSAGE_SLOT_RESET,         /* `slot`: answer to SLOT_FAILED; what follows is meant anew */
-    MESSAGE_JOB_CANCEL,         /* drop all and answer JOB_FINISHED */
-    MESSAGE_JOB_COMPLETE,       /* no more segments: drain, then JOB_FINISHED */
+    MESSAGE_JOB_CREATE,     /* `job` */
+    MESSAGE_SEGMENT_BEGIN,  /* `slot`, `segment`, `pts` = start, `ordinal` = of the first packet */
+    MESSAGE_SEGMENT_PACKET, /* `slot`, `packet` */
+    MESSAGE_SEGMENT_FRAME,  /* `slot`, `frame` (raw input) */
+    MESSAGE_SEGMENT_TAIL,   /* `slot`, `pts` = end */
+    MESSAGE_SEGMENT_END,    /* `slot` */
+    MESSAGE_SLOT_DRAIN,     /* `slot`: no further segment is at hand, let all come out */
+    MESSAGE_SLOT_RESET,     /* `slot`: answer to SLOT_FAILED; what follows is meant anew */
+    MESSAGE_JOB_CANCEL,     /* drop all and answer JOB_FINISHED */
+    MESSAGE_JOB_COMPLETE,   /* no more segments: drain, then JOB_FINISHED */
 };
 
 struct node_hello {
-    char device[32];            /* "cpu", "cuda:0" */
-    char name[128];             /* model */
+    char device[32]; /* "cpu", "cuda:0" */
+    char name[128];  /* model */
     int cores;
 };
 
 struct message {
     enum message_type type;
-    uint32_t job;               /* dispatch's number for it */
+    uint32_t job; /* dispatch's number for it */
     uint32_t slot, segment, rendition;
     int credits, slots;
     int64_t pts;
@@ -72,7 +74,7 @@ struct message {
     uint16_t permille[RENDITIONS_MAX]; /* BEGIN: of the target bit rates; 1000 but after a redo */
     struct packet packet;
     struct frame *frame;
-    union {                     /* owned, one block a message, for the rare large ones */
+    union { /* owned, one block a message, for the rare large ones */
         void *block;
         struct node_hello *hello;
         struct job_params *job_params;
@@ -81,6 +83,12 @@ struct message {
         struct error *error;
     };
 };
+
+/* Messages that may be under way to a slot. */
+static inline int job_window(const struct job_params *params)
+{
+    return params->raw_input ? JOB_WINDOW_FRAMES : JOB_WINDOW_MESSAGES;
+}
 
 /* Allocates the block that the type calls for; MEMORY with msg->block left NULL. */
 int message_block(struct message *msg);

@@ -10,8 +10,8 @@ static struct message address(const struct lane *lane, enum message_type type)
     return (struct message){.type = type, .job = lane->job, .slot = lane->slot};
 }
 
-/* Gives the message its block. Out of memory here takes the link down, because the peer must not wait
- * for ever for what cannot be said. */
+/* Gives the message its block. Out of memory here takes the link down, because the peer must not
+ * wait for ever for what cannot be said. */
 static bool with_block(struct lane *lane, struct message *msg)
 {
     if (message_block(msg) == 0)
@@ -36,7 +36,7 @@ static void send_failure(struct lane *lane, const struct error *err)
     send_message(lane, &msg);
 }
 
-/* ---- sender ----------------------------------------------------------------------------------- */
+/* ---- sender -------------------------------------------------------------------------------- */
 
 static void send_output(struct lane *lane, struct session_output *out)
 {
@@ -105,7 +105,7 @@ static void *sender_main(void *opaque)
     return NULL;
 }
 
-/* ---- feeder ----------------------------------------------------------------------------------- */
+/* ---- feeder -------------------------------------------------------------------------------- */
 
 static void close_session(struct lane *lane)
 {
@@ -186,19 +186,58 @@ static int feed(struct lane *lane, struct message *msg)
     }
 }
 
+/* Whether a message may follow on those before it. The session would refuse it too, but without
+ * failing: nobody would ever hear of it. */
+static bool in_order(struct lane *lane, const struct message *msg)
+{
+    const bool raw = lane->session_params->raw_input;
+    const bool begun = lane->begun, tailed = lane->tailed;
+    switch (msg->type) {
+    case MESSAGE_SEGMENT_BEGIN:
+        lane->begun = true;
+        lane->tailed = false;
+        return !begun;
+    case MESSAGE_SEGMENT_PACKET:
+        return begun && !raw;
+    case MESSAGE_SEGMENT_FRAME:
+        return begun && raw && msg->frame;
+    case MESSAGE_SEGMENT_TAIL:
+        lane->tailed = true;
+        return begun && !tailed;
+    case MESSAGE_SEGMENT_END:
+        lane->begun = false;
+        return begun;
+    case MESSAGE_SLOT_DRAIN:
+        return !begun;
+    default:
+        return false;
+    }
+}
+
+/* What the slot was given is meant anew: a session that has not failed is stopped, too. */
+static void reset(struct lane *lane)
+{
+    if (lane->session)
+        session_cancel(lane->session);
+    close_session(lane);
+    lane->failed = lane->begun = false;
+}
+
 static void handle(struct lane *lane, struct message *msg)
 {
-    const bool counted =
-        msg->type == MESSAGE_SEGMENT_PACKET || msg->type == MESSAGE_SEGMENT_FRAME;
     if (msg->type == MESSAGE_SLOT_RESET) {
-        close_session(lane);
-        lane->failed = false;
+        reset(lane);
+        message_done(msg);
+        return;
+    }
+    if (!in_order(lane, msg)) {
+        link_shutdown(lane->link); /* a broken peer */
+        lane->failed = true;
     } else if (!lane->failed && (lane->session || msg->type == MESSAGE_SEGMENT_BEGIN)) {
         lane->failed = feed(lane, msg) != 0;
     }
     message_done(msg);
-    if (counted)
-        return_credit(lane);
+    return_credit(lane);
 }
 
 static bool next_message(struct lane *lane, struct message *ret)
@@ -223,14 +262,17 @@ static void *feeder_main(void *opaque)
     struct message msg;
     while (next_message(lane, &msg))
         handle(lane, &msg);
-    if (lane->session && !lane->failed)
+    /* Without a last drain the session has failed already, or a broken peer left it half-way. */
+    if (lane->session && (lane->failed || lane->begun))
+        session_cancel(lane->session);
+    else if (lane->session)
         drain(lane, true);
     close_session(lane);
     lane->ended(lane->ended_opaque);
     return NULL;
 }
 
-/* ---- node's thread ---------------------------------------------------------------------------- */
+/* ---- node's thread ------------------------------------------------------------------------- */
 
 int lane_start(struct lane *lane, void (*ended)(void *opaque), void *opaque)
 {

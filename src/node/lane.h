@@ -1,8 +1,8 @@
 /* One lane of a job: an inbox of messages, a transcoding session, and the two threads around it.
  *
- * Threads: the node's thread delivers and ends lanes; the feeder thread takes messages from the inbox
- * and feeds the session; the sender thread carries the session's outputs to the link.
- * Memory: the inbox is a fixed ring; it cannot overflow while the peer keeps to its window. */
+ * Threads: the node's thread delivers and ends lanes; the feeder thread takes messages from the
+ * inbox and feeds the session; the sender thread carries the session's outputs to the link. Memory:
+ * the inbox is a fixed ring; it cannot overflow while the peer keeps to its window. */
 #ifndef NODE_LANE_H
 #define NODE_LANE_H
 
@@ -12,11 +12,11 @@
 #include "node/node.h"
 #include "transcode/session.h"
 
-/* Packets of the window, and control messages between them. */
-#define LANE_INBOX_MESSAGES (JOB_WINDOW_PACKETS + 64)
+/* The window, and a SLOT_RESET. */
+#define LANE_INBOX_MESSAGES (JOB_WINDOW_MESSAGES + 2)
 
 struct lane {
-    struct link *link;          /* borrowed */
+    struct link *link;                           /* borrowed */
     const struct session_params *session_params; /* borrowed from the job */
     uint32_t job, slot;
 
@@ -24,17 +24,18 @@ struct lane {
     pthread_cond_t changed;
     struct message inbox[LANE_INBOX_MESSAGES]; /* protected by `lock`, as all to the next blank */
     size_t head, count;
-    bool closed;                /* nothing more comes in; what is inside is still done */
+    bool closed; /* nothing more comes in; what is inside is still done */
     bool cancelled;
-    struct session *session;    /* set and cleared by the feeder under `lock` */
-    int drains_pending;         /* asked for, not complete */
-    bool finishing;             /* the last of them ends the lane */
+    struct session *session; /* set and cleared by the feeder under `lock` */
+    int drains_pending;      /* asked for, not complete */
+    bool finishing;          /* the last of them ends the lane */
 
     pthread_t feeder, sender;
     bool feeder_started, sender_started; /* node's thread; feeder */
-    bool failed;                /* feeder: drops all until SLOT_RESET */
-    int credits;                /* feeder: consumed, not yet returned */
-    void (*ended)(void *opaque); /* called once by the feeder when it is done */
+    bool failed;                         /* feeder: drops all until SLOT_RESET */
+    bool begun, tailed;                  /* feeder: a segment is open; its end was told */
+    int credits;                         /* feeder: consumed, not yet returned */
+    void (*ended)(void *opaque);         /* called once by the feeder when it is done */
     void *ended_opaque;
 };
 

@@ -12,8 +12,8 @@ struct node_job {
     uint32_t id;
     struct session_params session_params; /* owns its source track */
     int slots;
-    struct lane *lanes;         /* owned array */
-    int lanes_running;          /* atomic: feeders that have not ended */
+    struct lane *lanes; /* owned array */
+    int lanes_running;  /* atomic: feeders that have not ended */
 };
 
 struct node {
@@ -52,10 +52,10 @@ static void lane_ended(void *opaque)
         link_send(link, &msg, -1);
 }
 
-/* ---- creating a job --------------------------------------------------------------------------- */
+/* ---- creating a job ------------------------------------------------------------------------ */
 
-/* Lanes that a CPU is best used with. One lane keeps the encoders' look-ahead in memory once and does
- * not decode joints twice; an encoder's own threads scale well to about eight processors. */
+/* Lanes that a CPU is best used with. One lane keeps the encoders' look-ahead in memory once and
+ * does not decode joints twice; an encoder's own threads scale well to about eight processors. */
 static int slots_for(const struct node *node, const struct job_params *params)
 {
     const int cores_per_lane = 8;
@@ -124,6 +124,10 @@ static void create_job(struct node *node, struct message *msg)
         reject(node, msg->job, RGPU_ERROR_LIMIT, "the node runs as many jobs as it can");
         return;
     }
+    if (find_job(node, msg->job)) {
+        reject(node, msg->job, RGPU_ERROR_PARAM, "a job of that number is running already");
+        return;
+    }
     if (params->renditions_count < 1 || params->renditions_count > RENDITIONS_MAX) {
         reject(node, msg->job, RGPU_ERROR_PARAM, "a job needs 1 to 16 renditions");
         return;
@@ -157,7 +161,7 @@ static void create_job(struct node *node, struct message *msg)
     link_send(node->link, &ack, -1);
 }
 
-/* ---- serving ---------------------------------------------------------------------------------- */
+/* ---- serving ------------------------------------------------------------------------------- */
 
 static void route(struct node *node, struct message *msg)
 {

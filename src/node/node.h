@@ -4,7 +4,7 @@
  * transcoding session on one thread and sends its results on another.
  *
  * Threads: start and stop from one thread; everything else is the node's own.
- * Memory: a lane holds at most JOB_WINDOW_PACKETS packets beside what its session holds.
+ * Memory: a lane holds at most a window of messages (link/message.h) beside what its session holds.
  * Limits: NODE_JOBS_MAX jobs, JOB_SLOTS_MAX lanes each. */
 #ifndef NODE_NODE_H
 #define NODE_NODE_H

@@ -6,6 +6,7 @@
 """
 import json
 import pathlib
+import re
 import shutil
 import sys
 
@@ -65,5 +66,6 @@ def frames_of(path):
     """Frames that ffmpeg can decode of the first video track."""
     done = run(["ffprobe", "-v", "quiet", "-select_streams", "V:0", "-count_frames",
                 "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", path], check=False)
-    text = done.stdout.decode().strip().strip(",")
-    return int(text) if text.isdigit() else 0
+    # A transport stream's tracks are listed again within their program.
+    found = re.search(rb"\d+", done.stdout)
+    return int(found.group()) if found else 0

@@ -16,7 +16,7 @@ import films  # noqa: E402
 from tools import report, run, thinned  # noqa: E402
 
 SEED = 20
-INPUT, USAGE = 3, 2
+USAGE, INPUT, UNSUPPORTED = 2, 3, 5
 
 
 class Bad:
@@ -56,19 +56,19 @@ class Bad:
             self.names_it(name, done, name)
         sound = self.folder / "sound.m4a"
         run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", "-y", sound])
-        self.attempt("no video", sound, [INPUT, 5])
+        self.attempt("no video", sound, [INPUT, UNSUPPORTED])
         picture = self.folder / "text.srt"
         picture.write_text(films.SRT)
-        self.attempt("subtitles only", picture, [INPUT, 5])
+        self.attempt("subtitles only", picture, [INPUT, UNSUPPORTED])
 
     def no_files(self):
         done = self.attempt("missing", self.folder / "missing.mp4", [INPUT])
         self.names_it("missing", done, "missing.mp4")
-        done = self.attempt("directory", self.folder, [INPUT])
+        done = self.attempt("directory", self.folder, [INPUT, UNSUPPORTED])
         self.names_it("directory", done, self.folder.name)
         for device in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty"):
             if os.path.exists(device) and stat.S_ISCHR(os.stat(device).st_mode):
-                done = self.attempt(device, device, [INPUT], seconds=30)
+                done = self.attempt(device, device, [INPUT, UNSUPPORTED], seconds=30)
                 self.names_it(device, done, device)
         fifo = self.folder / "fifo"
         os.mkfifo(fifo)
@@ -108,7 +108,7 @@ class Bad:
         for end in thinned(ends, 4):
             what = f"{film} cut at {end} of {len(data)}"
             path = self.file(f"cut{films.path(film).suffix}", data[:end])
-            done = self.attempt(what, path, [0, INPUT])
+            done = self.attempt(what, path, [0, INPUT, UNSUPPORTED])
             if done.code != 0:
                 # What ffmpeg can show of it, the command must show too.
                 if frames_of(path) > 2:

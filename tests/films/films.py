@@ -61,7 +61,9 @@ class Film:
     """One film: how it is made, how a result is compared with it, and what it must be.
 
     compare: "exact" (the pictures are the same bytes), "luma" (chroma is converted), "near" (the
-    size changes). options: for rgpu beside --quality 0. shows: functions (facts) -> bool.
+    size changes). options: for rgpu beside --quality 0. shows: functions (facts) -> bool. clock:
+    "own" (the source's), "shifted" (before zero, which MP4 cannot say: one constant for all
+    tracks), "order" (no pts at all: video may start up to a reorder delay earlier). cut: it can be.
     """
 
     def __init__(self, name, ext, *steps, compare="exact", options=(), outputs=("mp4", "mkv"),

@@ -28,7 +28,7 @@ def segmentations(keys):
     the length, so between two distances of keys the cuts do not change."""
     keys = sorted(set(keys))
     if len(keys) > 40:
-        gaps = [keys[n] - keys[0] for n in (1, 2, 3, 5, 8, 13, 21, 34)]
+        gaps = [keys[n] - keys[0] for n in (1, 4, 34)]
         gaps += [keys[-1] - keys[0]]
     else:
         gaps = [b - a for i, a in enumerate(keys) for b in keys[i + 1:]]

@@ -180,12 +180,6 @@ WRAP(write, int, linkat, (int dir, const char *from, int dir2, const char *to, i
 WRAP(thread, int, pthread_create,
      (pthread_t * ret, const pthread_attr_t *attr, void *(*start)(void *), void *opaque),
      (ret, attr, start, opaque), EAGAIN)
-WRAP(thread, int, pthread_mutex_init, (pthread_mutex_t * ret, const pthread_mutexattr_t *attr),
-     (ret, attr), ENOMEM)
-WRAP(thread, int, pthread_cond_init, (pthread_cond_t * ret, const pthread_condattr_t *attr),
-     (ret, attr), ENOMEM)
-WRAP(thread, int, pthread_condattr_init, (pthread_condattr_t * ret), (ret), ENOMEM)
-
 WRAP(library, int, avcodec_open2,
      (AVCodecContext * codec, const AVCodec *which, AVDictionary **options),
      (codec, which, options), AVERROR(ENOMEM))

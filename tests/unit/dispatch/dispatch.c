@@ -92,25 +92,32 @@ static void push_segment(struct fixture *f, uint32_t id, int64_t start, int coun
     assert_int_equal(job_end(f->job, count, digest), 0);
 }
 
+static void give_credit(struct fixture *f, uint32_t slot, int credits)
+{
+    say(f, (struct message){.type = MESSAGE_CREDIT, .slot = slot, .credits = credits});
+}
+
 /* Takes a segment off the link, as a node would, returning credits; gives its id. */
 static uint32_t take_segment(struct fixture *f, uint32_t slot, int count)
 {
     struct message begin = receive(f);
     assert_int_equal(begin.type, MESSAGE_SEGMENT_BEGIN);
     assert_int_equal(begin.slot, slot);
+    give_credit(f, slot, 2); /* this one's, and the end's */
     for (int i = 0; i < count; i++) {
         struct message msg = receive(f);
         assert_int_equal(msg.type, MESSAGE_SEGMENT_PACKET);
         assert_int_equal(msg.packet.pts, begin.pts + i);
         message_done(&msg);
-        say(f, (struct message){.type = MESSAGE_CREDIT, .slot = slot, .credits = 1});
+        give_credit(f, slot, 1);
         settle(f);
     }
     expect(f, MESSAGE_SEGMENT_END);
     return begin.segment;
 }
 
-static void give_results(struct fixture *f, uint32_t segment, int64_t start, int count, int promised)
+static void give_results(struct fixture *f, uint32_t segment, int64_t start, int count,
+                         int promised)
 {
     uint64_t digest = 0;
     for (int i = 0; i < count; i++) {
@@ -164,15 +171,15 @@ static void test_one_segment_goes_and_comes(void **state)
 static void test_window_is_kept(void **state)
 {
     struct fixture *f = *state;
-    push_segment(f, 0, 0, JOB_WINDOW_PACKETS + 10);
+    push_segment(f, 0, 0, JOB_WINDOW_MESSAGES + 10);
     settle(f);
     expect(f, MESSAGE_SEGMENT_BEGIN);
-    for (int i = 0; i < JOB_WINDOW_PACKETS; i++)
+    for (int i = 1; i < JOB_WINDOW_MESSAGES; i++)
         expect(f, MESSAGE_SEGMENT_PACKET);
     settle(f);
     struct message none = {0};
     assert_int_equal(link_receive(f->node, 0, &none), RGPU_ERROR_AGAIN);
-    say(f, (struct message){.type = MESSAGE_CREDIT, .credits = 4});
+    give_credit(f, 0, 4);
     settle(f);
     for (int i = 0; i < 4; i++)
         expect(f, MESSAGE_SEGMENT_PACKET);
@@ -314,7 +321,7 @@ static void test_reading_ahead_is_bounded(void **state)
         settle(f);
     }
     /* What the window took and what may wait behind it. */
-    assert_in_range(pushed, JOB_UNSENT_PACKETS, JOB_UNSENT_PACKETS + JOB_WINDOW_PACKETS + 1);
+    assert_in_range(pushed, JOB_UNSENT_PACKETS, JOB_UNSENT_PACKETS + JOB_WINDOW_MESSAGES + 1);
 }
 
 static void test_notes_once_and_headers_alike(void **state)
@@ -345,8 +352,8 @@ static void test_notes_once_and_headers_alike(void **state)
     assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_NODE);
 }
 
-/* A film at 100 kbit/s at most (150,000 bits a second, buffer 300,000) whose segment is ten times that
- * must come back for another try with less, and be taken with a note in the end. */
+/* A film at 100 kbit/s at most (150,000 bits a second, buffer 300,000) whose segment is ten times
+ * that must come back for another try with less, and be taken with a note in the end. */
 static void test_a_segment_that_breaks_the_bucket_is_redone(void **state)
 {
     struct fixture f = {0};

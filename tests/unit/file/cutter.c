@@ -490,14 +490,92 @@ static void test_point_that_is_none(void **state)
     check(&film, &params, &result);
     assert_int_equal(result.count, 2);
     assert_int_equal(result.s[1].start, film.p[40].pts);
+    /* Nor is it where to begin, though what is wanted comes after it. */
+    struct cutter_params late = params;
+    late.start_pts = film.p[21].pts;
+    run(&film, &late, &result);
+    check(&film, &late, &result);
+    assert_int_equal(result.s[0].first, 0);
+}
+
+static void test_exact_length(void **state)
+{
+    (void)state;
+    film_plain(&film, 90, 9); /* 300 ms each */
+    static const struct {
+        int64_t segment_us;
+        int count;
+    } cases[] = {{299999, 10}, {300000, 10}, {300001, 5}, {600000, 5},
+                 {600001, 4},  {2699999, 2}, {2700001, 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct cutter_params params = {.time_base = TIME_BASE,
+                                             .segment_us = cases[i].segment_us,
+                                             .start_pts = PTS_NONE,
+                                             .end_pts = PTS_NONE};
+        run(&film, &params, &result);
+        check(&film, &params, &result);
+        assert_int_equal(result.count, cases[i].count);
+    }
+}
+
+static void test_end_is_not_shown(void **state)
+{
+    (void)state;
+    film_plain(&film, 80, 20);
+    for (int i = 40; i < 80; i++)
+        film.p[i].flags |= PACKET_DISCARD;
+    const struct cutter_params params = {
+        .time_base = TIME_BASE, .start_pts = PTS_NONE, .end_pts = PTS_NONE};
+    run(&film, &params, &result);
+    check(&film, &params, &result);
+    assert_int_equal(result.count, 2); /* no segment without frames */
+    assert_int_equal(result.s[1].frames, 20);
+}
+
+static void test_field_without_time(void **state)
+{
+    (void)state;
+    film_plain(&film, 120, 60);
+    /* Point 60, a leading frame in two fields, the second without a time of its own. */
+    film.p[61].pts = film.p[60].pts - 1;
+    film.p[62].flags = PACKET_SECOND_FIELD;
+    film.p[62].pts = film.p[62].dts = PTS_NONE;
+    const struct cutter_params params = {
+        .time_base = TIME_BASE, .start_pts = PTS_NONE, .end_pts = PTS_NONE};
+    run(&film, &params, &result);
+    assert_int_equal(result.count, 2);
+    assert_int_equal(result.s[0].last, 62);
+    assert_int_equal(result.s[0].frames, 61);
+    assert_int_equal(result.s[1].frames, 58);
+}
+
+static void test_search_is_bounded(void **state)
+{
+    (void)state;
+    struct cutter *c = NULL;
+    struct cut_event e;
+    assert_int_equal(cutter_new(&c, &(struct cutter_params){.time_base = TIME_BASE,
+                                                            .start_pts = PTS_NONE,
+                                                            .end_pts = PTS_NONE}),
+                     0);
+    int pushed = 0;
+    do {
+        struct packet pkt = {
+            .size = CUTTER_HEAD_BYTES_MAX / 4, .pts = pushed, .ordinal = (uint64_t)pushed};
+        pushed++;
+        assert_int_equal(cutter_push(c, &pkt, ACCESS_NONE), 0);
+    } while (cutter_next(c, &e) == RGPU_ERROR_AGAIN);
+    assert_int_equal(pushed, 4);
+    assert_int_equal(e.type, CUT_BEGIN);
+    cutter_free(&c);
 }
 
 static void test_jump_back_in_time(void **state)
 {
     (void)state;
     film_plain(&film, 3000, 100);
-    for (int i = 1500; i < 3000; i++)
-        film.p[i].pts -= 1400 * 3000 - 1;
+    for (int i = 1410; i < 3000; i++)
+        film.p[i].pts -= 1200 * 3000 - 1;
     const struct cutter_params params = {
         .time_base = TIME_BASE, .segment_us = 5000000, .start_pts = PTS_NONE, .end_pts = PTS_NONE};
     run(&film, &params, &result);
@@ -507,6 +585,9 @@ static void test_jump_back_in_time(void **state)
         assert_true(result.s[i].start < result.s[i].end);
         frames += result.s[i].frames;
     }
+    /* Point 1400 has no leading pictures, but a jump behind it. */
+    for (int i = 0; i < result.count; i++)
+        assert_true(result.s[i].start != film.p[1400].pts);
     /* Nothing vanishes: a frame is in a segment, or counted. */
     assert_int_equal(frames + result.lost, film.count);
     assert_true(result.lost > 0);
@@ -593,6 +674,10 @@ int main(void)
         cmocka_unit_test_teardown(test_windows, print_seed),
         cmocka_unit_test(test_reading_stops_at_the_end),
         cmocka_unit_test(test_point_that_is_none),
+        cmocka_unit_test(test_exact_length),
+        cmocka_unit_test(test_end_is_not_shown),
+        cmocka_unit_test(test_field_without_time),
+        cmocka_unit_test(test_search_is_bounded),
         cmocka_unit_test(test_jump_back_in_time),
         cmocka_unit_test(test_film_without_points),
         cmocka_unit_test(test_no_packets),

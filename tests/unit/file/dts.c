@@ -86,8 +86,8 @@ static void test_definition(void **state)
             const int64_t expect = i < delay ? sorted[0] - (delay - i) * frame : sorted[i - delay];
             if (dts[i] != expect || dts[i] > pts[i] || (i > 0 && dts[i] <= dts[i - 1]))
                 fail_msg("seed %llu: packet %d of %d: dts %lld, expected %lld, pts %lld",
-                         (unsigned long long)start, i, count, (long long)dts[i],
-                         (long long)expect, (long long)pts[i]);
+                         (unsigned long long)start, i, count, (long long)dts[i], (long long)expect,
+                         (long long)pts[i]);
         }
         seed = start;
     }

@@ -86,11 +86,11 @@ struct run {
     struct writer *writer;
     AVBSFContext *bsf;
     struct writer_track_params tracks[64];
-    int source[64];             /* index in the reader */
+    int source[64]; /* index in the reader */
     int count, encodes;
     struct audio *audio[64];
     struct packet held[HELD_MAX];
-    int held_count, video_count;
+    int held_count, video_count, key_count;
 };
 
 static void add(struct run *r, enum writer_track_kind kind, const struct reader_track *t,
@@ -106,7 +106,9 @@ static int plan(struct run *r, struct error *err)
 {
     const struct reader_track *video = reader_video(r->reader);
     const enum container container = container_from_name(r->job->out);
-    const int encodes = !video ? 0 : r->job->renditions ? r->job->renditions : 1;
+    const int encodes = !video || r->job->renditions < 0 ? 0
+                        : r->job->renditions             ? r->job->renditions
+                                                         : 1;
     for (int i = 0; i < encodes; i++)
         add(r, WRITER_VIDEO, video, (const char[]){(char)('a' + i), 0});
     r->encodes = encodes;
@@ -169,8 +171,11 @@ static int flush_held(struct run *r, struct error *err)
 {
     int rc = 0;
     for (int i = 0; i < r->held_count; i++) {
+        r->key_count += r->held[i].flags & PACKET_KEY ? 1 : 0;
         for (int k = 0; rc == 0 && k < r->encodes; k++) {
             struct packet share = packet_share(&r->held[i]);
+            if (r->job->thin_keys && k > 0 && r->key_count % 2 == 0)
+                share.flags &= ~(uint32_t)PACKET_KEY;
             rc = writer_video(r->writer, k, &share, err);
         }
         packet_done(&r->held[i]);

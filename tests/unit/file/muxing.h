@@ -16,15 +16,15 @@
 struct piece {
     int stream;
     int64_t pts_ns, dts_ns, duration_ns;
-    int64_t pts;                /* in the stream's time base */
+    int64_t pts; /* in the stream's time base */
     int size, flags;
-    uint64_t hash;              /* of the payload */
+    uint64_t hash; /* of the payload */
 };
 
 #define PIECE_NONE INT64_MIN
 
 struct pieces {
-    struct piece *items;        /* owned */
+    struct piece *items; /* owned */
     int count;
 };
 
@@ -34,16 +34,17 @@ void pieces_done(struct pieces *p);
 
 struct mux_job {
     const char *in, *out;
-    int renditions;             /* encodes of the video; 0: one. The first is "a", then "b", ... */
-    bool copy_video;            /* another rendition: the source's own packets */
+    int renditions;  /* encodes of the video; 0: one, -1: none. The first is "a", then "b", ... */
+    bool copy_video; /* another rendition: the source's own packets */
     bool no_audio;
-    const char *audio_codec;    /* encode all audio; NULL: copy */
+    const char *audio_codec; /* encode all audio; NULL: copy */
     bool overwrite;
     int64_t start_us, end_us, segment_us;
-    int reorder;                /* frames that are claimed; 0: as the source says */
-    int burst;                  /* video packets are held back and come so many at a time; 0: no */
-    int stop_after;             /* video packets after which the writer is closed; 0: none */
-    bool stop_complete;         /* closed after writer_complete, before writer_place */
+    bool thin_keys;     /* all encodes but the first have every other key frame only */
+    int reorder;        /* frames that are claimed; 0: as the source says */
+    int burst;          /* video packets are held back and come so many at a time; 0: no */
+    int stop_after;     /* video packets after which the writer is closed; 0: none */
+    bool stop_complete; /* closed after writer_complete, before writer_place */
 };
 
 /* Runs the job. The first error's code, and its text in `err`; the writer is closed in any case.

@@ -24,7 +24,6 @@ static char folder[] = "/tmp/rgpu-place-XXXXXX";
 /* Calls that fail on demand. The library's own calls come here, since this is the program. */
 static int refuse_tmpfile, refuse_rename;
 
-
 int openat(int dir, const char *path, int flags, ...)
 {
     va_list args;
@@ -37,7 +36,6 @@ int openat(int dir, const char *path, int flags, ...)
     }
     return (int)syscall(SYS_openat, dir, path, flags, mode);
 }
-
 
 int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {

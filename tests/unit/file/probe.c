@@ -32,7 +32,7 @@ static void check_frames(const char *name, const struct probe *p)
 static void test_ordinary(void **state)
 {
     (void)state;
-    struct probe p;
+    struct probe p = {0};
     films_make(PICTURE(4) "-c:v libx264 -preset veryfast -bf 3 -g 25 -keyint_min 25 "
                           "-sc_threshold 0 closed.mkv");
     probe_film("closed.mkv", &p);
@@ -63,7 +63,7 @@ static void test_open_groups(void **state)
     films_make(PICTURE(4) X264_OPEN "open.mkv");
     films_make(PICTURE(4) X264_OPEN "open.ts");
     for (int i = 0; i < 2; i++) {
-        struct probe p;
+        struct probe p = {0};
         probe_film(films[i], &p);
         check_frames(films[i], &p);
         assert_true(p.open_gop);
@@ -79,7 +79,7 @@ static void test_open_groups(void **state)
 
 static void test_rates(void **state)
 {
-    struct probe p;
+    struct probe p = {0};
     (void)state;
     films_make("-f lavfi -i testsrc2=size=96x64:rate=24000/1001:duration=20 -c:v libx264 film.mkv");
     probe_film("film.mkv", &p);
@@ -105,7 +105,7 @@ static void test_rates(void **state)
 
 static void test_edit_list(void **state)
 {
-    struct probe p;
+    struct probe p = {0};
     (void)state;
     films_make(PICTURE(4) "-f lavfi -i sine=duration=4 -c:v libx264 -bf 3 -g 50 -c:a aac av.mp4");
     films_make("-ss 0.5 -i av.mp4 -c copy edit.mp4");
@@ -121,7 +121,7 @@ static void test_edit_list(void **state)
 
 static void test_begins_in_the_middle(void **state)
 {
-    struct probe p, whole;
+    struct probe p = {0}, whole = {0};
     (void)state;
     size_t size;
     uint8_t *data = films_load("open.ts", &size);
@@ -142,7 +142,7 @@ static void test_begins_in_the_middle(void **state)
 
 static void test_special(void **state)
 {
-    struct probe p;
+    struct probe p = {0};
     (void)state;
     films_make(PICTURE(2) "-c:v libx264 -flags +ildct+ilme -x264-params tff=1 fieldy.ts");
     probe_film("fieldy.ts", &p);
@@ -177,7 +177,7 @@ static void test_hidden_frames(void **state)
     char line[512];
     (void)state;
     for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
-        struct probe p;
+        struct probe p = {0};
         if (!films_can(args[i][0]))
             continue;
         for (int pass = 1; pass <= (i < 2 ? 2 : 0); pass++)
@@ -227,7 +227,7 @@ static void test_progress(void **state)
 
 static void test_sound_only(void **state)
 {
-    struct probe p;
+    struct probe p = {0};
     (void)state;
     films_make("-f lavfi -i sine=duration=1 sound.m4a");
     probe_film("sound.m4a", &p);

@@ -703,9 +703,10 @@ static pid_t feed(int fd, const char *name, size_t bytes, bool stays)
                 _exit(1);
             done += (size_t)n;
         }
-        while (stays)
+        if (!stays)
+            _exit(0);
+        for (;;)
             pause();
-        _exit(0);
     }
     free(data);
     return pid;

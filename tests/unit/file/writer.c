@@ -1,4 +1,5 @@
-/* Films through the writer into every container: time stamps, payloads, tags, and what goes wrong. */
+/* Films through the writer into every container: time stamps, payloads, tags, and what goes wrong.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,9 @@
 #include "films.h"
 #include "muxing.h"
 
-#define X264 "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -g 12 -x264-params b-pyramid=normal:keyint=12 "
+#define X264                                                                                       \
+    "-c:v libx264 -preset ultrafast -bf 3 -b_strategy 0 -g 12 -x264-params "                       \
+    "b-pyramid=normal:keyint=12 "
 #define TONE "-f lavfi -i sine=frequency=440:sample_rate=48000:duration=2 "
 
 /* Sources with time bases and beginnings of all kinds. */
@@ -32,15 +35,16 @@ static const struct source {
                 "-c:a aac -video_track_timescale 12800 s25.mp4"},
     {"s30.mp4", "-f lavfi -i testsrc2=size=160x90:rate=30:duration=2 " TONE X264
                 "-c:a aac -video_track_timescale 600 s30.mp4"},
-    {"s90k.ts", "-f lavfi -i testsrc2=size=160x90:rate=30000/1001:duration=2 " TONE X264
-                "-c:a aac s90k.ts"},
-    {"s1000.mkv", "-f lavfi -i testsrc2=size=160x90:rate=24000/1001:duration=2 " TONE X264
-                  "-c:a aac s1000.mkv"},
+    {"s90k.ts",
+     "-f lavfi -i testsrc2=size=160x90:rate=30000/1001:duration=2 " TONE X264 "-c:a aac s90k.ts"},
+    {"s1000.mkv",
+     "-f lavfi -i testsrc2=size=160x90:rate=24000/1001:duration=2 " TONE X264 "-c:a aac s1000.mkv"},
     {"vfr.mp4", "-f lavfi -i testsrc2=size=160x90:rate=50:duration=2 " TONE
                 "-vf select='not(eq(mod(n\\,7)\\,3))*not(between(n\\,20\\,40))' -vsync passthrough "
                 "-enc_time_base 1/90000 -video_track_timescale 90000 " X264 "-c:a aac vfr.mp4"},
-    {"late.mp4", "-itsoffset 1.2345 -f lavfi -i testsrc2=size=160x90:rate=24000/1001:duration=2 "
-                 TONE X264 "-c:a aac -video_track_timescale 24000 late.mp4"},
+    {"late.mp4",
+     "-itsoffset 1.2345 -f lavfi -i testsrc2=size=160x90:rate=24000/1001:duration=2 " TONE X264
+     "-c:a aac -video_track_timescale 24000 late.mp4"},
     {"silent.mp4", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 " X264 "silent.mp4"},
     {"one.mp4", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=0.04 " X264 "one.mp4"},
 };
@@ -124,7 +128,7 @@ static void test_times(void **state)
     (void)state;
     static const struct {
         const char *end;
-        int64_t tick_ns;        /* half of it, rounded up, may be lost */
+        int64_t tick_ns; /* half of it, rounded up, may be lost */
     } kinds[] = {{"mp4", 0}, {"mkv", 1000000}, {"ts", 11112}, {"flv", 1000000}};
     make_sources();
     for (int i = 0; i < SOURCES; i++) {
@@ -292,15 +296,16 @@ static void make_rich(void)
     films_save("meta.txt", meta, sizeof(meta) - 1);
     films_save("font.ttf", "not really a font", 17);
     films_make("-f lavfi -i color=red:size=64x64:duration=0.04 -frames:v 1 cover.jpg");
-    films_make("-f lavfi -i testsrc2=size=160x90:rate=25:duration=2 " TONE
-               "-f lavfi -i sine=frequency=880:sample_rate=44100:duration=2 -i sub.srt -i meta.txt "
-               "-map 0 -map 1 -map 2 -map 3 -map_metadata 4 -map_chapters 4 " X264
-               "-c:a:0 aac -c:a:1 ac3 -c:s subrip -metadata:s:a:0 language=eng "
-               "-metadata:s:a:0 title=Main -metadata:s:a:1 language=deu -metadata:s:s:0 language=fra "
-               "-disposition:a:0 0 -disposition:a:1 default -disposition:s:0 forced "
-               "-attach font.ttf -metadata:s:t:0 mimetype=font/ttf "
-               "-attach cover.jpg -metadata:s:t:1 mimetype=image/jpeg "
-               "-metadata:s:t:1 filename=cover.jpg rich.mkv");
+    films_make(
+        "-f lavfi -i testsrc2=size=160x90:rate=25:duration=2 " TONE
+        "-f lavfi -i sine=frequency=880:sample_rate=44100:duration=2 -i sub.srt -i meta.txt "
+        "-map 0 -map 1 -map 2 -map 3 -map_metadata 4 -map_chapters 4 " X264
+        "-c:a:0 aac -c:a:1 ac3 -c:s subrip -metadata:s:a:0 language=eng "
+        "-metadata:s:a:0 title=Main -metadata:s:a:1 language=deu -metadata:s:s:0 language=fra "
+        "-disposition:a:0 0 -disposition:a:1 default -disposition:s:0 forced "
+        "-attach font.ttf -metadata:s:t:0 mimetype=font/ttf "
+        "-attach cover.jpg -metadata:s:t:1 mimetype=image/jpeg "
+        "-metadata:s:t:1 filename=cover.jpg rich.mkv");
 }
 
 static void probe_has(const char *file, const char *entries, const char *pattern)
@@ -318,7 +323,8 @@ static void test_rich_mkv(void **state)
     run_ok(&(struct mux_job){.in = "rich.mkv", .out = "rich2.mkv"}, NULL, &warnings);
     assert_string_equal(warnings, "");
     free(warnings);
-    const char *tags = "stream=codec_name,disposition:stream_tags:stream_disposition=default,forced";
+    const char *tags =
+        "stream=codec_name,disposition:stream_tags:stream_disposition=default,forced";
     probe_has("rich2.mkv", tags, "aac.*default=0.*language=eng.*title=Main");
     probe_has("rich2.mkv", tags, "ac3.*default=1.*language=deu");
     probe_has("rich2.mkv", tags, "subrip.*forced=1.*language=fra");
@@ -361,7 +367,8 @@ static void test_rich_mp4(void **state)
     run_ok(&(struct mux_job){.in = "rich.mp4", .out = "back.mkv"}, NULL, NULL);
     films_run("ffmpeg -v error -y -i back.mkv -map 0:s:0 out.srt && "
               "grep -q '00:00:00,7.. --> 00:00:01,5' out.srt");
-    probe_has("back.mkv", "stream=codec_name:stream_tags", "filename=cover.jpg.*mimetype=image/jpeg");
+    probe_has("back.mkv", "stream=codec_name:stream_tags",
+              "filename=cover.jpg.*mimetype=image/jpeg");
 }
 
 static void test_dropped(void **state)
@@ -370,8 +377,9 @@ static void test_dropped(void **state)
     make_rich();
     char *warnings;
     run_ok(&(struct mux_job){.in = "rich.mkv", .out = "rich.ts"}, NULL, &warnings);
-    assert_non_null(strstr(warnings, "subtitle track 3 (subrip, fra) cannot be stored in MPEG-TS and "
-                                     "is left out; use an .mkv output to keep it"));
+    assert_non_null(strstr(warnings,
+                           "subtitle track 3 (subrip, fra) cannot be stored in MPEG-TS and "
+                           "is left out; use an .mkv output to keep it"));
     assert_non_null(strstr(warnings, "2 chapters cannot be stored in MPEG-TS"));
     free(warnings);
     run_ok(&(struct mux_job){.in = "rich.mkv", .out = "rich.flv"}, NULL, &warnings);
@@ -384,7 +392,8 @@ static void test_renditions(void **state)
     (void)state;
     make_sources();
     int64_t shift_us;
-    run_ok(&(struct mux_job){.in = "s25.mp4", .out = "three.mp4", .renditions = 3}, &shift_us, NULL);
+    run_ok(&(struct mux_job){.in = "s25.mp4", .out = "three.mp4", .renditions = 3}, &shift_us,
+           NULL);
     for (int i = 0; i < 3; i++)
         expect_times("s25.mp4", "three.mp4", AVMEDIA_TYPE_VIDEO, i, 0, 0);
     probe_has("three.mp4", "stream=index:stream_tags:stream_disposition=default",
@@ -401,8 +410,9 @@ static void test_renditions(void **state)
 static void test_picture_properties(void **state)
 {
     (void)state;
-    films_make("-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -vf setsar=4/3 " X264
-               "-color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv upright.mp4");
+    films_make(
+        "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -vf setsar=4/3 " X264
+        "-color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv upright.mp4");
     films_make("-i upright.mp4 -c copy -metadata:s:v rotate=90 turned.mp4");
     run_ok(&(struct mux_job){.in = "turned.mp4", .out = "turned2.mp4"}, NULL, NULL);
     const char *what = "stream=sample_aspect_ratio,color_space,color_transfer,color_primaries,"
@@ -423,8 +433,8 @@ static void test_picture_properties(void **state)
 static void test_nothing_left(void **state)
 {
     (void)state;
-    static const char *const outs[] = {"box/a.mp4", "box/a.mkv", "box/a.ts", "box/a.flv",
-                                       "box/a.m3u8", "box/a/"};
+    static const char *const outs[] = {"box/a.mp4", "box/a.mkv",  "box/a.ts",
+                                       "box/a.flv", "box/a.m3u8", "box/a/"};
     make_sources();
     films_run("rm -rf box && mkdir box");
     for (int i = 0; i < 6; i++) {
@@ -458,11 +468,10 @@ static void test_disk_full(void **state)
             const struct rlimit limit = {(rlim_t)(st.st_size * part / 10), old.rlim_max};
             struct error err;
             assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-            const int rc = mux_run(&(struct mux_job){.in = "s25.mp4",
-                                                     .out = outs[i],
-                                                     .segment_us = 60000000,
-                                                     .overwrite = true},
-                                   &err, NULL, NULL);
+            const int rc = mux_run(
+                &(struct mux_job){
+                    .in = "s25.mp4", .out = outs[i], .segment_us = 60000000, .overwrite = true},
+                &err, NULL, NULL);
             assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
             if (rc == 0) {
                 /* HLS has smaller files. */

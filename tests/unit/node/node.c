@@ -98,7 +98,8 @@ static struct frame *picture(int64_t pts)
     return frame;
 }
 
-static void send_segment(struct fixture *f, uint32_t slot, uint32_t segment, int64_t start, int count)
+static void send_segment(struct fixture *f, uint32_t slot, uint32_t segment, int64_t start,
+                         int count)
 {
     struct message begin = {
         .type = MESSAGE_SEGMENT_BEGIN, .slot = slot, .segment = segment, .pts = start};
@@ -148,8 +149,8 @@ static void test_two_lanes(void **state)
     say(f, (struct message){.type = MESSAGE_JOB_COMPLETE});
     collect(f, 3, 0, 50);
     expect(f, MESSAGE_JOB_FINISHED);
-    /* 30 and 20 frames in bundles of 8. */
-    assert_int_equal(f->credits[0], 24);
+    /* 34 and 22 messages in bundles of 8. */
+    assert_int_equal(f->credits[0], 32);
     assert_int_equal(f->credits[1], 16);
 }
 
@@ -179,6 +180,7 @@ static void test_failed_slot_waits_for_reset(void **state)
     wrong->place = PLACE_DEVICE;
     say(f, (struct message){.type = MESSAGE_SEGMENT_FRAME, .frame = wrong});
     expect(f, MESSAGE_SLOT_FAILED);
+    say(f, (struct message){.type = MESSAGE_SEGMENT_END});
     send_segment(f, 0, 7, 100, 10); /* dropped: the slot was not reset */
     say(f, (struct message){.type = MESSAGE_SLOT_RESET});
     send_segment(f, 0, 8, 200, 10);
@@ -227,6 +229,105 @@ static void test_broken_peer_is_hung_up_on(void **state)
     assert_int_equal(link_receive(f->link, 60000, &msg), RGPU_ERROR_NODE);
 }
 
+/* Out of order within a slot: nobody would be answered, so the node hangs up. */
+static void test_disorder_is_hung_up_on(void **state)
+{
+    static const enum message_type scripts[][4] = {
+        {MESSAGE_SEGMENT_BEGIN, MESSAGE_SEGMENT_BEGIN},
+        {MESSAGE_SEGMENT_END},
+        {MESSAGE_SEGMENT_BEGIN, MESSAGE_SEGMENT_TAIL, MESSAGE_SEGMENT_TAIL},
+        {MESSAGE_SEGMENT_BEGIN, MESSAGE_SLOT_DRAIN},
+        {MESSAGE_SEGMENT_BEGIN, MESSAGE_SEGMENT_PACKET}, /* on a job of raw frames */
+        {MESSAGE_SEGMENT_BEGIN, MESSAGE_SEGMENT_FRAME},  /* without one */
+        {MESSAGE_RESULT},
+    };
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        struct fixture *f = *state;
+        struct message msg = {0};
+        expect(f, MESSAGE_HELLO);
+        create_job(f, "h264");
+        expect(f, MESSAGE_JOB_ACK);
+        for (int k = 0; k < 4 && scripts[i][k]; k++) {
+            struct message part = {.type = scripts[i][k], .job = 1};
+            link_send(f->link, &part, 60000); /* may be down already */
+        }
+        assert_int_equal(link_receive(f->link, 60000, &msg), RGPU_ERROR_NODE);
+        tear_down(state);
+        set_up(state);
+    }
+}
+
+/* A job that is completed in the middle of a segment still answers. */
+static void test_complete_in_a_segment_answers(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    say(f, (struct message){.type = MESSAGE_SEGMENT_BEGIN});
+    say(f, (struct message){.type = MESSAGE_SEGMENT_FRAME, .frame = picture(0)});
+    say(f, (struct message){.type = MESSAGE_JOB_COMPLETE});
+    struct message msg = receive(f);
+    while (msg.type != MESSAGE_JOB_FINISHED) {
+        message_done(&msg);
+        msg = receive(f);
+    }
+}
+
+/* A reset that nobody asked for: what was under way is dropped, what follows is done. */
+static void test_reset_in_the_middle(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    say(f, (struct message){.type = MESSAGE_SEGMENT_BEGIN, .segment = 1});
+    say(f, (struct message){.type = MESSAGE_SEGMENT_FRAME, .frame = picture(0)});
+    say(f, (struct message){.type = MESSAGE_SLOT_RESET});
+    send_segment(f, 0, 2, 100, 10);
+    say(f, (struct message){.type = MESSAGE_JOB_COMPLETE});
+    collect(f, 1, 100, 10);
+    expect(f, MESSAGE_JOB_FINISHED);
+}
+
+/* Segments of one frame with all that the window allows at once: the inbox holds it. */
+static void test_a_full_window_of_small_segments(void **state)
+{
+    struct fixture *f = *state;
+    const int total = 60;
+    int sent = 0, in_flight = 0;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    int done = 0;
+    while (done < total) {
+        while (sent < total && in_flight - f->credits[0] + 4 <= JOB_WINDOW_MESSAGES) {
+            send_segment(f, 0, (uint32_t)sent, sent, 1);
+            in_flight += 3;
+            if (++sent == total) {
+                say(f, (struct message){.type = MESSAGE_SLOT_DRAIN});
+                in_flight++;
+            }
+        }
+        struct message msg = {0};
+        assert_int_equal(link_receive(f->link, 60000, &msg), 0);
+        if (msg.type == MESSAGE_CREDIT)
+            f->credits[0] += msg.credits;
+        done += msg.type == MESSAGE_SEGMENT_DONE;
+        message_done(&msg);
+    }
+}
+
+static void test_a_second_job_of_the_same_number(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_REJECT);
+}
+
 static void test_bad_job_is_rejected(void **state)
 {
     struct fixture *f = *state;
@@ -258,6 +359,11 @@ int main(void)
         TEST(test_no_such_encoder_is_said),
         TEST(test_cancel_answers),
         TEST(test_broken_peer_is_hung_up_on),
+        TEST(test_disorder_is_hung_up_on),
+        TEST(test_complete_in_a_segment_answers),
+        TEST(test_reset_in_the_middle),
+        TEST(test_a_full_window_of_small_segments),
+        TEST(test_a_second_job_of_the_same_number),
         TEST(test_bad_job_is_rejected),
         TEST(test_stop_in_the_middle),
     };

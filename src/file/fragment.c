@@ -1,0 +1,105 @@
+#include "file/fragment.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "file/output.h"
+
+static uint64_t read_be(const uint8_t *p, int bytes)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < bytes; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static int read_all(int fd, uint8_t *data, size_t size, off_t at)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pread(fd, data + done, size - done, at + (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t size, off_t at)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pwrite(fd, data + done, size - done, at + (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* Finds tfdt in moof or traf and changes it in place; the muxer writes its 64-bit form. */
+static bool move_boxes(uint8_t *data, size_t size, int64_t ticks)
+{
+    bool moved = false;
+    for (size_t pos = 0; size - pos >= 8;) {
+        const size_t length = (size_t)read_be(data + pos, 4);
+        const uint8_t *type = data + pos + 4;
+        if (length < 8 || length > size - pos)
+            return moved;
+        if (memcmp(type, "traf", 4) == 0) {
+            moved |= move_boxes(data + pos + 8, length - 8, ticks);
+        } else if (memcmp(type, "tfdt", 4) == 0 && length >= 20 && data[pos + 8] == 1) {
+            const uint64_t time = read_be(data + pos + 12, 8) + (uint64_t)ticks;
+            for (int i = 0; i < 8; i++)
+                data[pos + 12 + (size_t)i] = (uint8_t)(time >> (56 - 8 * i));
+            moved = true;
+        }
+        pos += length;
+    }
+    return moved;
+}
+
+static int move_moof(int fd, off_t at, uint64_t length, int64_t ticks)
+{
+    if (length > FRAGMENT_HEADER_MAX)
+        return -EFBIG;
+    uint8_t *data = malloc((size_t)length);
+    if (!data)
+        return -ENOMEM;
+    int rc = read_all(fd, data, (size_t)length, at);
+    if (rc == 0)
+        rc = move_boxes(data + 8, (size_t)length - 8, ticks) ? 0 : -EINVAL;
+    if (rc == 0)
+        rc = write_all(fd, data, (size_t)length, at);
+    free(data);
+    return rc;
+}
+
+int fragment_move(int fd, int64_t ticks, const char *path, struct error *err)
+{
+    const off_t size = lseek(fd, 0, SEEK_END);
+    int rc = size < 0 ? -errno : 0;
+    for (off_t pos = 0; rc == 0 && size - pos >= 8;) {
+        uint8_t head[16];
+        const size_t have = size - pos >= 16 ? 16 : 8;
+        rc = read_all(fd, head, have, pos);
+        if (rc < 0)
+            break;
+        uint64_t length = read_be(head, 4);
+        if (length == 1 && have == 16)
+            length = read_be(head + 8, 8);
+        if (length < 8 || length > (uint64_t)(size - pos))
+            break;
+        if (memcmp(head + 4, "moof", 4) == 0)
+            rc = move_moof(fd, pos, length, ticks);
+        pos += (off_t)length;
+    }
+    return rc < 0 ? output_errno(-rc, path, err) : 0;
+}
