@@ -16,12 +16,12 @@ extern "C" {
 #endif
 
 struct rgpu_device_info {
-    char name[32];              /* "cpu", "cuda:0": what --device takes */
-    char description[128];      /* model */
-    int cores;                  /* CPU: processors that this process may use; 0 for a GPU */
+    char name[32];         /* "cpu", "cuda:0": what --device takes */
+    char description[128]; /* model */
+    int cores;             /* CPU: processors that this process may use; 0 for a GPU */
     int64_t memory_bytes;
-    char decoders[512];         /* names, comma separated: "h264,hevc,av1,..." */
-    char encoders[512];         /* "h264 (libx264),..." */
+    char decoders[512]; /* names, comma separated: "h264,hevc,av1,..." */
+    char encoders[512]; /* "h264 (libx264),..." */
 };
 
 /* Fills at most `max` entries and returns how many devices there are; negative: an error. `size` is
@@ -30,7 +30,7 @@ RGPU_API int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size);
 
 /* One figure of rgpu_bench. */
 struct rgpu_bench_result {
-    const char *what;           /* "decode h264", "scale 1080p to 720p+480p+360p", "encode h264 p2" */
+    const char *what; /* "decode h264", "scale 1080p to 720p+480p+360p", "encode h264 p2" */
     int width, height;
     double frames_per_second;
     double cpu_seconds_per_1000_frames;

@@ -14,21 +14,21 @@ extern "C" {
 
 struct rgpu_probe_track {
     int index;
-    char kind[16];              /* "video", "audio", "subtitle", "attachment", "data", "cover" */
+    char kind[16]; /* "video", "audio", "subtitle", "attachment", "data", "cover" */
     char codec[32];
     char language[16], title[128];
     int is_default, is_forced;
     int width, height, rotation_degrees; /* video */
     char pixel_format[32];
     double frames_per_second;
-    char color[64];             /* "bt709", "bt2020nc/smpte2084", "" */
-    int sample_rate, channels;  /* audio */
-    int64_t bitrate_bps;        /* 0 unknown */
+    char color[64];            /* "bt709", "bt2020nc/smpte2084", "" */
+    int sample_rate, channels; /* audio */
+    int64_t bitrate_bps;       /* 0 unknown */
 };
 
 struct rgpu_probe_point {
     double seconds;
-    int open;                   /* leading pictures need what came before */
+    int open; /* leading pictures need what came before */
 };
 
 struct rgpu_probe_info {
@@ -37,9 +37,9 @@ struct rgpu_probe_info {
     int64_t size_bytes;
     int tracks_count;
     const struct rgpu_probe_track *tracks;
-    int64_t frames;             /* of the video track */
+    int64_t frames; /* of the video track */
     double gop_seconds_max;
-    int64_t points_count;       /* all; `points` may hold fewer */
+    int64_t points_count; /* all; `points` may hold fewer */
     int64_t points_listed;
     const struct rgpu_probe_point *points;
     int open_gop, variable_rate, interlaced, hdr10, hdr10_plus, dolby_vision, rotated;

@@ -8,12 +8,12 @@
  *         ret = 0;            // look at rgpu_transcode_progress
  *     rgpu_transcode_close(&job);
  *
- * Threads: a job runs on threads of its own; its functions may be called from any thread, close from
- * one. Memory: opaque handle; strings that are given are copied, strings that are returned live as
- * long as the job. Zero in a params struct is always the default.
- * Errors: functions return 0 or a negative RGPU_ERROR_ code; rgpu_transcode_message says it in one
- * line. The code tells which side is wrong: NOT_FOUND, ACCESS, INPUT and LIMIT are the input's;
- * EXISTS, NO_SPACE and IO the output's (a folder that is missing or closed to us is IO too). */
+ * Threads: a job runs on threads of its own; its functions may be called from any thread, close
+ * from one. Memory: opaque handle; strings that are given are copied, strings that are returned
+ * live as long as the job. Zero in a params struct is always the default. Errors: functions return
+ * 0 or a negative RGPU_ERROR_ code; rgpu_transcode_message says it in one line. The code tells
+ * which side is wrong: NOT_FOUND, ACCESS, INPUT and LIMIT are the input's; EXISTS, NO_SPACE and IO
+ * the output's (a folder that is missing or closed to us is IO too). */
 #ifndef RGPU_TRANSCODE_H
 #define RGPU_TRANSCODE_H
 
@@ -31,10 +31,10 @@ extern "C" {
 
 /* One named size, frame rate cap and bit rate: the table behind --preset and --ladder. */
 struct rgpu_preset {
-    const char *name;           /* "720p60" */
-    int width, height;          /* the box that the picture is fitted into */
+    const char *name;  /* "720p60" */
+    int width, height; /* the box that the picture is fitted into */
     int fps_max;
-    int bitrate_kbps;           /* for H.264; 60 % of it for HEVC, 50 % for AV1 */
+    int bitrate_kbps; /* for H.264; 60 % of it for HEVC, 50 % for AV1 */
 };
 
 /* i-th preset from the largest to the smallest, or NULL behind the last. Static. */
@@ -43,69 +43,69 @@ RGPU_API const struct rgpu_preset *rgpu_preset_find(const char *name);
 
 /* What is wanted of one rendition. What a preset gives, a field that is set overrides. */
 struct rgpu_rung {
-    const char *preset;         /* NULL: the source's size; "source": the source's own packets */
-    int width, height;          /* pixels; one of them 0: from the aspect ratio */
-    double fps_max;             /* frames a second at most; 0: the preset's, or all */
-    int bitrate_kbps;           /* 0: the preset's; without a preset: constant quality */
-    int quality;                /* constant quality on the encoder's scale, 1..63; overrides the bit
-                                 * rate; 0: not set; RGPU_QUALITY_LOSSLESS */
-    const char *codec;          /* "h264" (default), "hevc", "av1" or their *_nvenc names */
-    int speed;                  /* 1..7 for p1..p7; 0: p4 */
-    const char *profile;        /* NULL: what fits */
-    int bframes;                /* 0: the encoder's own; -1: none; else the number */
+    const char *preset;  /* NULL: the source's size; "source": the source's own packets */
+    int width, height;   /* pixels; one of them 0: from the aspect ratio */
+    double fps_max;      /* frames a second at most; 0: the preset's, or all */
+    int bitrate_kbps;    /* 0: the preset's; without a preset: constant quality */
+    int quality;         /* constant quality on the encoder's scale, 1..63; overrides the bit
+                          * rate; 0: not set; RGPU_QUALITY_LOSSLESS */
+    const char *codec;   /* "h264" (default), "hevc", "av1" or their *_nvenc names */
+    int speed;           /* 1..7 for p1..p7; 0: p4 */
+    const char *profile; /* NULL: what fits */
+    int bframes;         /* 0: the encoder's own; -1: none; else the number */
 };
 
 enum rgpu_deinterlace { RGPU_DEINTERLACE_AUTO, RGPU_DEINTERLACE_OFF };
 
 struct rgpu_transcode_params {
-    const char *input;          /* path, "-" for standard input, or what libavformat opens */
-    const char *output;         /* name decides: .mp4 .mkv .ts .flv, .m3u8 or "DIR/" for HLS; with
-                                 * "{}" a file for each rung, where {} becomes the rung's name */
+    const char *input;  /* path, "-" for standard input, or what libavformat opens */
+    const char *output; /* name decides: .mp4 .mkv .ts .flv, .m3u8 or "DIR/" for HLS; with
+                         * "{}" a file for each rung, where {} becomes the rung's name */
     const struct rgpu_rung *rungs; /* none: one rung of the source's size */
     int rungs_count;
-    const char *device;         /* NULL: "auto" */
-    int jobs;                   /* segments at a time; 0: by the device */
-    double segment_seconds;     /* target length of a segment; 0: 10 (HLS: 6) */
-    double gop_seconds;         /* longest time between key frames; 0: 2 */
+    const char *device;                     /* NULL: "auto" */
+    int jobs;                               /* segments at a time; 0: by the device */
+    double segment_seconds;                 /* target length of a segment; 0: 10 (HLS: 6) */
+    double gop_seconds;                     /* longest time between key frames; 0: 2 */
     double start_seconds, duration_seconds; /* part of the source; 0: all */
-    const char *audio;          /* "copy", "aac", "aac:128", "opus[:KBPS]", "none"; NULL: copy where
-                                 * the container takes it, else AAC */
-    const char *map;            /* tracks to keep, "0,2,3" (as rgpu probe counts), or "v,a:0,s";
-                                 * NULL: all */
+    const char *audio; /* "copy", "aac", "aac:128", "opus[:KBPS]", "none"; NULL: copy where
+                        * the container takes it, else AAC */
+    const char *map;   /* tracks to keep, "0,2,3" (as rgpu probe counts), or "v,a:0,s";
+                        * NULL: all */
     enum rgpu_deinterlace deinterlace;
-    int upscale;                /* allow rungs larger than the source */
-    int overwrite;              /* replace an output that exists */
-    int verify;                 /* decode the result and compare with the source */
-    int strip_dynamic_hdr;      /* drop HDR10+ and Dolby Vision metadata instead of refusing */
-    int threads;                /* processors to use; 0: all */
+    int upscale;           /* allow rungs larger than the source */
+    int overwrite;         /* replace an output that exists */
+    int verify;            /* decode the result and compare with the source */
+    int strip_dynamic_hdr; /* drop HDR10+ and Dolby Vision metadata instead of refusing */
+    int threads;           /* processors to use; 0: all */
 };
 
 enum rgpu_state { RGPU_STATE_RUNNING, RGPU_STATE_VERIFYING, RGPU_STATE_DONE, RGPU_STATE_FAILED };
 
 struct rgpu_rung_progress {
-    char name[32];              /* "720p" */
-    char output[256];           /* file or playlist of this rung, cut if longer */
+    char name[32];    /* "720p" */
+    char output[256]; /* file or playlist of this rung, cut if longer */
     char codec[32];
     int width, height;
-    int64_t frames, bytes;      /* of video, so far */
-    double bitrate_kbps;        /* average so far */
+    int64_t frames, bytes;         /* of video, so far */
+    double bitrate_kbps;           /* average so far */
     double psnr_y, psnr_u, psnr_v; /* dB, after --verify; 0 unknown; 100 for identical */
 };
 
 struct rgpu_progress {
     enum rgpu_state state;
-    double percent;             /* 0..100; negative: length unknown */
-    double position_seconds;    /* of the source, written */
-    double duration_seconds;    /* of the source part; 0 unknown */
+    double percent;          /* 0..100; negative: length unknown */
+    double position_seconds; /* of the source, written */
+    double duration_seconds; /* of the source part; 0 unknown */
     double elapsed_seconds;
-    double remaining_seconds;   /* negative: unknown */
-    double frames_per_second;   /* source frames */
-    double speed;               /* times real time */
-    int64_t frames;             /* source frames finished */
-    int64_t damaged;            /* source frames or packets that could not be decoded right */
-    int64_t bytes;              /* written so far, all outputs */
+    double remaining_seconds; /* negative: unknown */
+    double frames_per_second; /* source frames */
+    double speed;             /* times real time */
+    int64_t frames;           /* source frames finished */
+    int64_t damaged;          /* source frames or packets that could not be decoded right */
+    int64_t bytes;            /* written so far, all outputs */
     int segments_done, segments_retried;
-    char device[32];            /* "cpu" */
+    char device[32]; /* "cpu" */
     int rungs_count;
     struct rgpu_rung_progress rungs[RGPU_RUNGS_MAX];
 };

@@ -44,7 +44,8 @@ int device_choose(const char *name, struct device_info *ret, struct error *err)
         }
     }
     return error_set(err, RGPU_ERROR_DEVICE,
-                     "there is no device %s here; rgpu devices lists what there is", name);
+                     "there is no device %s here; rgpu devices lists what there is",
+                     any ? "at all" : name);
 }
 
 /* Appends "name," to a list that is cut at its end. */
@@ -95,6 +96,7 @@ int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
             if (total >= max)
                 continue;
             describe(&devices[i], &info);
+            memset((char *)ret + (size_t)total * size, 0, size);
             memcpy((char *)ret + (size_t)total * size, &info,
                    size < sizeof(info) ? size : sizeof(info));
         }

@@ -44,6 +44,7 @@ struct rgpu_stream {
     pthread_t thread;
     bool started, begun;    /* begun: the job's thread */
     uint64_t ordinal;       /* sender's thread */
+    int64_t last_pts;       /* sender's thread: of the last frame */
     int finished, stop;     /* atomic */
     struct packet received; /* receiver's thread: valid until the next receive */
 
@@ -132,15 +133,21 @@ static int give_ready(struct rgpu_stream *s, struct rendition *r)
     return ret == RGPU_ERROR_AGAIN || ret == RGPU_ERROR_END ? 0 : ret;
 }
 
-static int take_packet(struct rgpu_stream *s, struct packet *pkt)
+static int take_packet(struct rgpu_stream *s, struct packet *pkt, struct error *err)
 {
     struct rendition *r = &s->renditions[pkt->rendition];
     const int capacity = (int)(sizeof(r->waiting) / sizeof(r->waiting[0]));
     if (!r->ready || r->count == capacity)
-        return RGPU_ERROR_INTERNAL;
-    int ret = dts_push(&r->dts, pkt->pts);
+        return error_set(err, RGPU_ERROR_INTERNAL, "a packet came before its header");
+    const int64_t pts = pkt->pts;
+    int ret = dts_push(&r->dts, pts);
     r->waiting[(r->head + r->count++) % capacity] = packet_move(pkt);
-    return ret == 0 ? give_ready(s, r) : ret;
+    if (ret == 0)
+        ret = give_ready(s, r);
+    if (ret == RGPU_ERROR_INTERNAL)
+        return error_set(err, RGPU_ERROR_INPUT,
+                         "time stamps of the input repeat or go back near %lld", (long long)pts);
+    return ret == 0 ? 0 : error_set(err, ret, "%s", rgpu_error_text(ret));
 }
 
 static void take_header(struct rgpu_stream *s, uint32_t rendition, const struct track *track)
@@ -169,12 +176,12 @@ static int take_outputs(struct rgpu_stream *s, struct error *err)
         if (type == JOB_HEADER)
             take_header(s, out.rendition, &out.track);
         else if (type == JOB_PACKET)
-            ret = take_packet(s, &out.packet);
+            ret = take_packet(s, &out.packet, err);
         job_output_done(&out);
         if (type == JOB_ENDED)
             return RGPU_ERROR_END;
         if (ret != 0)
-            return error_set(err, ret, "%s", rgpu_error_text(ret));
+            return ret;
     }
     return ret;
 }
@@ -217,7 +224,12 @@ static int describe_source(struct rgpu_stream *s, const struct rgpu_stream_param
                            struct error *err)
 {
     struct track *t = &s->source;
-    const bool has_base = p->time_base_num > 0 && p->time_base_den > 0;
+    const bool has_base = p->time_base_num || p->time_base_den;
+    const bool has_rate = p->fps_num || p->fps_den;
+    if ((has_base && (p->time_base_num < 1 || p->time_base_den < 1)) ||
+        (has_rate && (p->fps_num < 1 || p->fps_den < 1)))
+        return error_set(err, RGPU_ERROR_PARAM, "time base %d/%d or frame rate %d/%d is none",
+                         p->time_base_num, p->time_base_den, p->fps_num, p->fps_den);
     *t = (struct track){
         .width = p->width,
         .height = p->height,
@@ -234,13 +246,13 @@ static int describe_source(struct rgpu_stream *s, const struct rgpu_stream_param
         if (t->format == PIXEL_NONE)
             return error_set(err, RGPU_ERROR_PARAM, "pixel format '%s' is not known",
                              p->pixel_format ? p->pixel_format : "");
-        if (p->width < 1 || p->height < 1 || p->width > FRAME_SIZE_MAX ||
-            p->height > FRAME_SIZE_MAX)
-            return error_set(err, RGPU_ERROR_PARAM, "raw frames of %dx%d are outside 1x1 to %dx%d",
-                             p->width, p->height, FRAME_SIZE_MAX, FRAME_SIZE_MAX);
-    } else if (p->width < 1 || p->height < 1) {
-        return error_set(err, RGPU_ERROR_PARAM, "the picture's width and height are needed");
     }
+    if (p->width < 1 || p->height < 1 || p->width > FRAME_SIZE_MAX || p->height > FRAME_SIZE_MAX)
+        return error_set(err, RGPU_ERROR_PARAM, "pictures of %dx%d are outside 1x1 to %dx%d",
+                         p->width, p->height, FRAME_SIZE_MAX, FRAME_SIZE_MAX);
+    if (p->headers_size && !p->headers)
+        return error_set(err, RGPU_ERROR_PARAM, "headers_size is %zu, but there are no headers",
+                         p->headers_size);
     if (p->headers_size) {
         t->extradata = buffer_copy(p->headers, p->headers_size);
         if (!t->extradata)
@@ -318,6 +330,7 @@ int rgpu_stream_open_sized(rgpu_stream **ret, const struct rgpu_stream_params *p
         return RGPU_ERROR_MEMORY;
     struct rgpu_stream_params copy = {0};
     memcpy(&copy, params, size < sizeof(copy) ? size : sizeof(copy));
+    s->last_pts = RGPU_NO_PTS;
     pthread_mutex_init(&s->lock, NULL);
     codec_log_to_sink();
     struct error err = {0};
@@ -379,6 +392,12 @@ int rgpu_stream_send_packet(rgpu_stream *stream, const struct rgpu_packet *packe
     return send_input(stream, &in);
 }
 
+static size_t line_bytes(const struct track *track, int plane)
+{
+    return (size_t)pixel_plane_width(track->format, plane, track->width) *
+           (pixel_info(track->format)->depth > 8 ? 2 : 1);
+}
+
 static struct frame *copy_frame(const struct track *track, const struct rgpu_frame *from)
 {
     struct frame *frame = frame_new(track->format, track->width, track->height);
@@ -386,8 +405,7 @@ static struct frame *copy_frame(const struct track *track, const struct rgpu_fra
         return NULL;
     const struct pixel_info *info = pixel_info(track->format);
     for (int p = 0; p < info->planes; p++) {
-        const size_t line =
-            (size_t)pixel_plane_width(track->format, p, track->width) * (info->depth > 8 ? 2 : 1);
+        const size_t line = line_bytes(track, p);
         const ptrdiff_t stride = from->stride[p] ? from->stride[p] : (ptrdiff_t)line;
         const int height = pixel_plane_height(track->format, p, track->height);
         for (int y = 0; y < height; y++)
@@ -402,15 +420,33 @@ static struct frame *copy_frame(const struct track *track, const struct rgpu_fra
     return frame;
 }
 
+/* Of the stream's kind, with all planes, at a time after the last one's. */
+static bool is_frame(const struct rgpu_stream *s, const struct rgpu_frame *frame)
+{
+    const struct track *track = &s->source;
+    const struct pixel_info *info = pixel_info(track->format);
+    if (!info || frame->pts == RGPU_NO_PTS || frame->pts <= s->last_pts)
+        return false;
+    for (int p = 0; p < info->planes; p++) {
+        const long long stride = llabs((long long)frame->stride[p]);
+        if (!frame->data[p] || (stride && stride < (long long)line_bytes(track, p)))
+            return false;
+    }
+    return true;
+}
+
 int rgpu_stream_send_frame(rgpu_stream *stream, const struct rgpu_frame *frame)
 {
     int ret = may_send(stream);
     if (ret != 0)
         return ret;
-    if (stream->source.format == PIXEL_NONE || !frame->data[0])
+    if (!is_frame(stream, frame))
         return RGPU_ERROR_PARAM;
     struct input in = {.frame = copy_frame(&stream->source, frame)};
-    return in.frame ? send_input(stream, &in) : RGPU_ERROR_MEMORY;
+    ret = in.frame ? send_input(stream, &in) : RGPU_ERROR_MEMORY;
+    if (ret == 0)
+        stream->last_pts = frame->pts;
+    return ret;
 }
 
 int rgpu_stream_finish(rgpu_stream *stream)

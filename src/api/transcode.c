@@ -357,6 +357,7 @@ int rgpu_transcode_wait(rgpu_transcode *job, int timeout_ms)
 
 int rgpu_transcode_progress(rgpu_transcode *job, struct rgpu_progress *ret, size_t size)
 {
+    memset(ret, 0, size); /* a newer caller's fields */
     pthread_mutex_lock(&job->lock);
     memcpy(ret, &job->progress, size < sizeof(*ret) ? size : sizeof(*ret));
     pthread_mutex_unlock(&job->lock);

@@ -189,7 +189,8 @@ static int check_frame(struct rgpu_transcode *t, int rung, struct rung_check *ch
     const struct rational base = reader_video(film->reader)->video.time_base;
     /* What a container with this time base can say of the source's time. */
     const int64_t slack = (int64_t)base.num * 1000000 / base.den / 2 + 1;
-    const int64_t wanted = film_us(source, source->next->pts) - t->start_us;
+    const int64_t wanted =
+        film_us(source, source->next->pts) - t->start_us + outputs_rung_shift_us(t->outputs, rung);
     for (;;) {
         int ret = film_look(film, err);
         if (ret != 0)

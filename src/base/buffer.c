@@ -28,8 +28,8 @@ struct buffer *buffer_copy(const void *data, size_t size)
     return buf;
 }
 
-struct buffer *buffer_wrap(uint8_t *data, size_t size,
-                           void (*release)(void *opaque, uint8_t *data), void *opaque)
+struct buffer *buffer_wrap(uint8_t *data, size_t size, void (*release)(void *opaque, uint8_t *data),
+                           void *opaque)
 {
     struct buffer *buf = malloc(sizeof(*buf));
     if (buf)

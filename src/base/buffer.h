@@ -14,8 +14,8 @@
 
 struct buffer {
     uint8_t *data;
-    size_t size;                /* bytes */
-    int refs;                   /* atomic; use buffer_ref and buffer_unref */
+    size_t size; /* bytes */
+    int refs;    /* atomic; use buffer_ref and buffer_unref */
     void (*release)(void *opaque, uint8_t *data);
     void *opaque;
 };
@@ -29,8 +29,8 @@ struct buffer *buffer_copy(const void *data, size_t size);
 
 /* Wraps foreign bytes; `release(opaque, data)` runs once, on the thread that drops the last
  * reference. NULL: no memory, then `release` was not called. */
-struct buffer *buffer_wrap(uint8_t *data, size_t size,
-                           void (*release)(void *opaque, uint8_t *data), void *opaque);
+struct buffer *buffer_wrap(uint8_t *data, size_t size, void (*release)(void *opaque, uint8_t *data),
+                           void *opaque);
 
 /* Adds a reference and returns `buf`; NULL stays NULL. */
 struct buffer *buffer_ref(struct buffer *buf);

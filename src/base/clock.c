@@ -20,7 +20,8 @@ int64_t clock_cpu_ns(void)
 struct timespec clock_deadline(int after_ms)
 {
     int64_t ns = clock_now_ns() + (int64_t)after_ms * 1000000;
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000),
+                             .tv_nsec = (long)(ns % 1000000000)};
 }
 
 void clock_cond_init(pthread_cond_t *cond)

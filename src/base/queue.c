@@ -72,8 +72,7 @@ int queue_pop(struct queue *q, int timeout_ms, void **ret)
     while (!q->count && !q->closed) {
         if (timeout_ms < 0)
             pthread_cond_wait(&q->not_empty, &q->lock);
-        else if (timeout_ms == 0 ||
-                 pthread_cond_timedwait(&q->not_empty, &q->lock, &deadline) != 0)
+        else if (timeout_ms == 0 || pthread_cond_timedwait(&q->not_empty, &q->lock, &deadline) != 0)
             break;
     }
     if (q->count) {

@@ -14,10 +14,10 @@
 struct queue {
     pthread_mutex_t lock;
     pthread_cond_t not_empty, not_full;
-    void **items;               /* protected by `lock`, as all below */
+    void **items; /* protected by `lock`, as all below */
     size_t capacity, head, count;
     bool closed;
-    bool ready;                 /* init has run; a zeroed queue may be passed to queue_done */
+    bool ready; /* init has run; a zeroed queue may be passed to queue_done */
 };
 
 /* 0, or RGPU_ERROR_MEMORY with the queue left as zero. */

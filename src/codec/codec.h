@@ -37,19 +37,19 @@ struct device_info {
 /* ---- decoder -------------------------------------------------------------------------------- */
 
 struct decoder_params {
-    const struct track *track;  /* borrowed during open */
-    int device;                 /* index on the backend */
-    int threads;                /* 0: as many as cores */
-    bool low_latency;           /* picture out as soon as it is decoded */
-    bool timestamps_by_order;   /* packets carry no pts: frames get the dts values in order */
+    const struct track *track; /* borrowed during open */
+    int device;                /* index on the backend */
+    int threads;               /* 0: as many as cores */
+    bool low_latency;          /* picture out as soon as it is decoded */
+    bool timestamps_by_order;  /* packets carry no pts: frames get the dts values in order */
 };
 
 struct decoder_stats {
-    int64_t packets, frames;    /* taken, given */
-    int64_t corrupt_frames;     /* given with FRAME_CORRUPT */
-    int64_t failed_packets;     /* refused by the decoder as undecodable */
+    int64_t packets, frames;     /* taken, given */
+    int64_t corrupt_frames;      /* given with FRAME_CORRUPT */
+    int64_t failed_packets;      /* refused by the decoder as undecodable */
     char note[DECODER_NOTE_MAX]; /* "rgb24 converted to gbrp": the table of PIXEL_FORMATS lacks the
-                                 * source's; empty where nothing was converted */
+                                  * source's; empty where nothing was converted */
 };
 
 struct decoder_ops {
@@ -70,20 +70,20 @@ struct decoder_ops {
 /* ---- scaler --------------------------------------------------------------------------------- */
 
 struct scaler_output {
-    int width, height;          /* pixels, even */
+    int width, height; /* pixels, even */
     enum pixel_format format;
 };
 
 struct scaler_params {
     int device;
-    int width, height;          /* of the source */
+    int width, height; /* of the source */
     enum pixel_format format;
-    struct color color;         /* of the source; unknown fields are taken as the field's defaults
-                                 * for its size (BT.601 below 720 lines, else BT.709; left chroma) */
-    bool interlaced;            /* scale each field by itself */
+    struct color color; /* of the source; unknown fields are taken as the field's defaults
+                         * for its size (BT.601 below 720 lines, else BT.709; left chroma) */
+    bool interlaced;    /* scale each field by itself */
     int outputs_count;
     struct scaler_output outputs[RENDITIONS_MAX];
-    int threads;                /* 0: as many as cores */
+    int threads; /* 0: as many as cores */
 };
 
 struct scaler_ops {
@@ -100,9 +100,9 @@ struct scaler_ops {
 
 struct filter_params {
     int device;
-    int width, height;          /* shape of all frames to come */
+    int width, height; /* shape of all frames to come */
     enum pixel_format format;
-    int threads;                /* 0: as many as cores */
+    int threads; /* 0: as many as cores */
 };
 
 /* One frame out for each in, in order, with all its properties; a few frames of delay. */
@@ -130,25 +130,25 @@ struct encoder_params {
     struct hdr hdr;
     enum field_order field_order; /* top or bottom first: interlaced coding */
     enum rate_control rate;
-    int64_t bit_rate_bps;       /* VBR, CBR: target */
-    int64_t bit_rate_max_bps;   /* VBR: leaky bucket's rate; 0: 1.5 x target */
-    int64_t vbv_bits;           /* leaky bucket's size; 0: 2 s of the maximum */
-    int quality;                /* RATE_QUALITY: encoder's own scale (CRF for x264, x265, SVT);
-                                 * 0 is lossless where the encoder has it */
-    int speed;                  /* 1..7 as NVENC's p1..p7; 0: 4 */
-    char profile[24];           /* "high", "main10", ...; empty: what fits */
-    int bframes;                /* -1: the preset's own */
-    int gop_frames_max;         /* upper bound between key frames; 0: only where forced */
-    int threads;                /* 0: the encoder's own choice */
+    int64_t bit_rate_bps;     /* VBR, CBR: target */
+    int64_t bit_rate_max_bps; /* VBR: leaky bucket's rate; 0: 1.5 x target */
+    int64_t vbv_bits;         /* leaky bucket's size; 0: 2 s of the maximum */
+    int quality;              /* RATE_QUALITY: encoder's own scale (CRF for x264, x265, SVT);
+                               * 0 is lossless where the encoder has it */
+    int speed;                /* 1..7 as NVENC's p1..p7; 0: 4 */
+    char profile[24];         /* "high", "main10", ...; empty: what fits */
+    int bframes;              /* -1: the preset's own */
+    int gop_frames_max;       /* upper bound between key frames; 0: only where forced */
+    int threads;              /* 0: the encoder's own choice */
     bool low_latency;
-    bool global_headers;        /* parameter sets in the header too; they are repeated in band */
+    bool global_headers; /* parameter sets in the header too; they are repeated in band */
 };
 
 /* Facts about the stream that the writer needs, known after open. */
 struct encoder_header {
-    struct buffer *extradata;   /* owned reference; avcC/hvcC source: Annex B sets or av1C, as
-                                 * libavcodec gives it; may be NULL */
-    int reorder_frames;         /* packets are at most so many frames out of display order */
+    struct buffer *extradata;       /* owned reference; avcC/hvcC source: Annex B sets or av1C, as
+                                     * libavcodec gives it; may be NULL */
+    int reorder_frames;             /* packets are at most so many frames out of display order */
     int codec_profile, codec_level; /* libavcodec's numbers */
 };
 
@@ -171,7 +171,7 @@ struct encoder_ops {
 /* ---- backends ------------------------------------------------------------------------------- */
 
 struct codec_backend {
-    const char *name;           /* "cpu", "cuda" */
+    const char *name; /* "cpu", "cuda" */
     enum device_kind kind;
     /* Number of devices now; fills at most `max` of `ret`. */
     int (*devices)(struct device_info *ret, int max);

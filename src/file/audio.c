@@ -139,7 +139,7 @@ int audio_open(struct audio **ret, const struct audio_params *params, struct err
     int rc = a->in && a->out ? open_decoder(a, err) : error_memory(err, "audio");
     if (rc == 0)
         rc = open_encoder(a, params, err);
-    if (rc < 0) {
+    if (rc < 0 || !a->enc) {
         audio_close(&a);
         return rc;
     }

@@ -36,23 +36,23 @@ struct cutter_params {
 };
 
 enum cut_event_type {
-    CUT_BEGIN,                  /* `segment`, `pts` = start of its window, `ordinal` = first packet */
-    CUT_PACKET,                 /* `pkt` */
-    CUT_TAIL,                   /* `pts` = end of the window, INT64_MAX for the last one; comes with
-                                 * every segment. The packets that follow belong to the next segment
-                                 * too, but this one's last frames need them */
-    CUT_END,                    /* `frames`, `pts_digest`: what the segment must show */
+    CUT_BEGIN,  /* `segment`, `pts` = start of its window, `ordinal` = first packet */
+    CUT_PACKET, /* `pkt` */
+    CUT_TAIL,   /* `pts` = end of the window, INT64_MAX for the last one; comes with
+                 * every segment. The packets that follow belong to the next segment
+                 * too, but this one's last frames need them */
+    CUT_END,    /* `frames`, `pts_digest`: what the segment must show */
 };
 
 struct cut_event {
     enum cut_event_type type;
-    uint32_t segment;           /* from 0 */
+    uint32_t segment; /* from 0 */
     int64_t pts;
     uint64_t ordinal;
-    struct packet pkt;          /* owned */
-    int64_t frames;             /* expected: packets within the window that are to be shown; a second
-                                 * field counts with its first */
-    uint64_t pts_digest;        /* media/digest.h */
+    struct packet pkt;   /* owned */
+    int64_t frames;      /* expected: packets within the window that are to be shown; a second
+                          * field counts with its first */
+    uint64_t pts_digest; /* media/digest.h */
 };
 
 struct cutter;
@@ -64,12 +64,13 @@ int cutter_push(struct cutter *c, struct packet *pkt, enum access_point access);
 /* No more packets: what is held comes out. */
 int cutter_finish(struct cutter *c);
 
-/* Next event. RGPU_ERROR_AGAIN: push more. RGPU_ERROR_END: all is out. The CUT_PACKET events between
- * CUT_TAIL and CUT_END come again after the next CUT_BEGIN, with shared payloads. */
+/* Next event. RGPU_ERROR_AGAIN: push more. RGPU_ERROR_END: all is out. The CUT_PACKET events
+ * between CUT_TAIL and CUT_END come again after the next CUT_BEGIN, with shared payloads. */
 int cutter_next(struct cutter *c, struct cut_event *ret);
 
 /* Frames of the shown window that no segment shows, so far: they came before the first point, were
- * leading pictures of an open first point, or came later than their segment (broken time stamps). */
+ * leading pictures of an open first point, or came later than their segment (broken time stamps).
+ */
 int64_t cutter_lost_count(const struct cutter *c);
 
 /* Takes NULL, writes NULL. */

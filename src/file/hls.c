@@ -376,13 +376,12 @@ static int drain_other(struct hls *h, struct rendition *r, int64_t until_ns, str
 {
     while (r->count > 0) {
         const int64_t pts = at(r, 0)->pts_ns;
+        const bool known = r->next_cut < h->cuts_count;
         int rc;
-        if (r->next_cut < h->cuts_count && pts >= h->cuts_ns[r->next_cut]) {
+        if (known && pts >= h->cuts_ns[r->next_cut]) {
             r->next_cut++;
             rc = end_segment(h, r, pts, err);
-        } else if (r->next_cut == h->cuts_count && pts >= until_ns) {
-            return 0;
-        } else if (ready(r)) {
+        } else if (ready(r) && (known || pts < until_ns)) {
             rc = write_oldest(h, r, err);
         } else {
             return 0;

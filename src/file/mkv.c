@@ -105,7 +105,7 @@ bool mkv_muxer_knows_delay(void)
             const int size = avio_close_dyn_buf(s->pb, &data);
             s->pb = NULL;
             struct element tracks, entry, delay;
-            knows = rc >= 0 && find_tracks(data, (size_t)size, &tracks) &&
+            knows = rc >= 0 && data && size > 0 && find_tracks(data, (size_t)size, &tracks) &&
                     find(data, tracks.body, tracks.end, EBML_ENTRY, &entry) &&
                     find(data, entry.body, entry.end, EBML_DELAY, &delay);
         }

@@ -27,13 +27,13 @@ struct output {
 
 struct outputs {
     struct reader *reader;
-    struct output *outputs;     /* owned array */
+    struct output *outputs; /* owned array */
     int count;
     struct route rungs[RENDITIONS_MAX];
     struct output_rung rung[RENDITIONS_MAX];
     char rung_path[RENDITIONS_MAX][OUTPUT_PATH_MAX];
     int rungs_count;
-    struct audio **audio;       /* owned array: one a source track, NULL where copied */
+    struct audio **audio; /* owned array: one a source track, NULL where copied */
     enum container container;
     int64_t start_us, end_us;
 };
@@ -43,7 +43,8 @@ static bool is_sparse(enum track_kind kind)
     return kind == TRACK_SUBTITLE || kind == TRACK_DATA;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
 static int expand_path(char ret[OUTPUT_PATH_MAX], const char *pattern, const char *name,
                        struct error *err)
@@ -62,8 +63,9 @@ static int add_track(struct output *out, const struct writer_track_params *track
                      struct error *err)
 {
     if (out->tracks_count == WRITER_TRACKS_MAX)
-        return error_set(err, RGPU_ERROR_LIMIT, "%s would have more than %d tracks; choose with --map",
-                         out->path, WRITER_TRACKS_MAX);
+        return error_set(err, RGPU_ERROR_LIMIT,
+                         "%s would have more than %d tracks; choose with --map", out->path,
+                         WRITER_TRACKS_MAX);
     out->source_track[out->tracks_count] = source_track;
     out->tracks[out->tracks_count++] = *track;
     return 0;
@@ -112,8 +114,9 @@ static int add_source_track(struct outputs *o, const struct outputs_params *para
     if (track->kind == TRACK_AUDIO) {
         if (params->audio == AUDIO_NONE)
             return 0;
-        const bool copy = params->audio == AUDIO_COPY ||
-                          (params->audio == AUDIO_AUTO && container_takes(o->container, track, NULL));
+        const bool copy =
+            params->audio == AUDIO_COPY ||
+            (params->audio == AUDIO_AUTO && container_takes(o->container, track, NULL));
         if (!copy) {
             int ret = open_audio(o, params, track, err);
             if (ret != 0)
@@ -184,7 +187,8 @@ static int set_up(struct outputs *o, const struct outputs_params *params, struct
                          params->path);
     if (split && o->container == CONTAINER_HLS)
         return error_set(err, RGPU_ERROR_PARAM,
-                         "%s: an HLS output holds all rungs, so its name takes no {}", params->path);
+                         "%s: an HLS output holds all rungs, so its name takes no {}",
+                         params->path);
     for (int i = 0; i < o->rungs_count; i++)
         if (!o->rung[i].is_source && !container_takes_codec(o->container, o->rung[i].codec))
             return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s cannot hold %s video",
@@ -225,7 +229,8 @@ int outputs_open(struct outputs **ret, const struct outputs_params *params, stru
     return result;
 }
 
-/* ---- source packets --------------------------------------------------------------------------- */
+/* ---- source packets ---------------------------------------------------------------------------
+ */
 
 /* Gives a copy of the packet to each writer that has the track in this way. */
 static int write_copies(struct outputs *o, int source_track, enum writer_track_kind kind,
@@ -233,7 +238,8 @@ static int write_copies(struct outputs *o, int source_track, enum writer_track_k
 {
     for (int i = 0; i < o->count; i++) {
         for (int t = 0; t < o->outputs[i].tracks_count; t++) {
-            if (o->outputs[i].source_track[t] != source_track || o->outputs[i].tracks[t].kind != kind)
+            if (o->outputs[i].source_track[t] != source_track ||
+                o->outputs[i].tracks[t].kind != kind)
                 continue;
             AVPacket *copy = av_packet_clone(av);
             if (!copy)
@@ -283,7 +289,8 @@ static int advance_sparse(struct outputs *o, const struct reader_packet *pkt, st
                                    (struct rational){1, 1000000}, ROUND_DOWN);
     for (int i = 0; i < o->count; i++) {
         for (int t = 0; t < o->outputs[i].tracks_count; t++) {
-            if (o->outputs[i].source_track[t] < 0 || !is_sparse(o->outputs[i].tracks[t].source->kind))
+            if (o->outputs[i].source_track[t] < 0 ||
+                !is_sparse(o->outputs[i].tracks[t].source->kind))
                 continue;
             int ret = writer_progress(o->outputs[i].writer, t, now - INTERLEAVE_SLACK_US, err);
             if (ret != 0)
@@ -329,7 +336,8 @@ int outputs_source_end(struct outputs *o, struct error *err)
     return 0;
 }
 
-/* ---- encoded video ---------------------------------------------------------------------------- */
+/* ---- encoded video ----------------------------------------------------------------------------
+ */
 
 static struct route find_rendition(const struct outputs *o, int rendition)
 {
@@ -370,7 +378,8 @@ int outputs_finish(struct outputs *o, struct error *err)
     return ret;
 }
 
-/* ---- figures ---------------------------------------------------------------------------------- */
+/* ---- figures ----------------------------------------------------------------------------------
+ */
 
 int outputs_warnings_count(const struct outputs *o)
 {
@@ -393,6 +402,11 @@ int64_t outputs_bytes(const struct outputs *o)
 int64_t outputs_rung_bytes(const struct outputs *o, int rung)
 {
     return writer_track_bytes(o->outputs[o->rungs[rung].writer].writer, o->rungs[rung].track);
+}
+
+int64_t outputs_rung_shift_us(const struct outputs *o, int rung)
+{
+    return writer_shift_us(o->outputs[o->rungs[rung].writer].writer);
 }
 
 const char *outputs_rung_path(const struct outputs *o, int rung)

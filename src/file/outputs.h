@@ -1,7 +1,8 @@
 /* All results of one job: which tracks go into which files, and the packets' way there.
  *
  * One file with all renditions as video tracks, a file for each rendition, or an HLS folder. Audio,
- * subtitles, attachments and chapters go into each file; audio that is encoded anew is encoded once.
+ * subtitles, attachments and chapters go into each file; audio that is encoded anew is encoded
+ * once.
  *
  * Threads: one. Memory: as the writers. */
 #ifndef FILE_OUTPUTS_H
@@ -16,23 +17,23 @@ enum audio_mode { AUDIO_AUTO, AUDIO_COPY, AUDIO_ENCODE, AUDIO_NONE };
 
 struct output_rung {
     char name[32];
-    bool is_source;             /* the source's own packets */
-    int rendition;              /* index among the encoded ones; -1 for the source's */
+    bool is_source; /* the source's own packets */
+    int rendition;  /* index among the encoded ones; -1 for the source's */
     char codec[CODEC_NAME_MAX];
 };
 
 struct outputs_params {
-    struct reader *reader;      /* borrowed for the life of the outputs */
-    const char *path;           /* with "{}": a file for each rung */
+    struct reader *reader; /* borrowed for the life of the outputs */
+    const char *path;      /* with "{}": a file for each rung */
     bool overwrite;
     int rungs_count;
     struct output_rung rungs[RENDITIONS_MAX];
-    const bool *keep;           /* borrowed during open: [reader_tracks_count], tracks to keep */
+    const bool *keep; /* borrowed during open: [reader_tracks_count], tracks to keep */
     enum audio_mode audio;
     char audio_codec[CODEC_NAME_MAX]; /* AUDIO_ENCODE: "aac", "opus" */
-    int64_t audio_bit_rate_bps; /* 0: by channels */
-    int64_t start_us, end_us;   /* source time kept, from 0 of its time line; end 0: to the end */
-    int64_t segment_us;         /* HLS */
+    int64_t audio_bit_rate_bps;       /* 0: by channels */
+    int64_t start_us, end_us; /* source time kept, from 0 of its time line; end 0: to the end */
+    int64_t segment_us;       /* HLS */
 };
 
 struct outputs;
@@ -51,15 +52,17 @@ int outputs_header(struct outputs *o, int rendition, const struct track *track, 
 int outputs_video(struct outputs *o, int rendition, struct packet *pkt, struct error *err);
 int outputs_video_end(struct outputs *o, struct error *err);
 
-/* Completes all files and puts them in place. On error what was put in place before is left only where
- * it had replaced an older file. */
+/* Completes all files and puts them in place. On error what was put in place before is left only
+ * where it had replaced an older file. */
 int outputs_finish(struct outputs *o, struct error *err);
 
 int outputs_warnings_count(const struct outputs *o);
 const char *outputs_warning(const struct outputs *o, int i);
 
 int64_t outputs_bytes(const struct outputs *o);
-int64_t outputs_rung_bytes(const struct outputs *o, int rung); /* of its video */
+/* How much later than in the source (less start_us) a rung's frames are: see writer_shift_us. */
+int64_t outputs_rung_shift_us(const struct outputs *o, int rung);
+int64_t outputs_rung_bytes(const struct outputs *o, int rung);    /* of its video */
 const char *outputs_rung_path(const struct outputs *o, int rung); /* file, or playlist for HLS */
 
 /* Audio packets that could not be decoded. */

@@ -20,11 +20,12 @@
 enum place_state { PLACE_OPEN, PLACE_DONE };
 
 struct place {
-    char *path;              /* as given */
-    char *name;              /* last component of the destination, links followed */
-    int dir;                 /* folder of the destination */
-    int fd;                  /* file: what is written; folder: the temporary folder */
-    /* Temporary name in `dir`; empty: none. Once a folder is in place: that of the one before it. */
+    char *path; /* as given */
+    char *name; /* last component of the destination, links followed */
+    int dir;    /* folder of the destination */
+    int fd;     /* file: what is written; folder: the temporary folder */
+    /* Temporary name in `dir`; empty: none. Once a folder is in place: that of the one before it.
+     */
     char temp[NAME_MAX + 1];
     enum place_state state;
     bool folder, overwrite, exists, direct, replaced;
@@ -338,16 +339,14 @@ static enum tree look_through(int parent, const char *name, int depth)
     for (struct dirent *e; found != TREE_FOREIGN && (e = readdir(dir));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
-        struct stat st;
-        if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            found = TREE_FOREIGN;
-        else if (depth == 0 && S_ISDIR(st.st_mode))
-            found = look_through(fd, e->d_name, 1) == TREE_OURS ? TREE_OURS : TREE_FOREIGN;
-        else if (S_ISREG(st.st_mode) &&
-                 (depth == 0 ? strcmp(e->d_name, "master.m3u8") == 0 : our_file(e->d_name)))
-            found = TREE_OURS;
+        struct stat st = {0};
+        bool ours = fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (depth == 0 && S_ISDIR(st.st_mode))
+            ours = look_through(fd, e->d_name, 1) == TREE_OURS;
         else
-            found = TREE_FOREIGN;
+            ours &= S_ISREG(st.st_mode) &&
+                    (depth == 0 ? strcmp(e->d_name, "master.m3u8") == 0 : our_file(e->d_name));
+        found = ours ? TREE_OURS : TREE_FOREIGN;
         index |= strcmp(e->d_name, "index.m3u8") == 0;
     }
     closedir(dir);
@@ -387,7 +386,7 @@ static int open_folder(struct place *p, struct error *err)
     free(target);
     if (rc < 0)
         return rc;
-    if (!p->name[0] || strcmp(p->name, "/") == 0 || strcmp(p->name, "..") == 0)
+    if (!p->name || !p->name[0] || strcmp(p->name, "/") == 0 || strcmp(p->name, "..") == 0)
         return error_set(err, RGPU_ERROR_PARAM, "%s cannot be replaced; name a new folder",
                          p->path);
     struct stat old;

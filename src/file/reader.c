@@ -362,8 +362,8 @@ static void merge_hdr(struct hdr *to, const struct hdr *from)
     }
 }
 
-/* Where two frames are packed into one chunk (MPEG-4 in AVI), libavformat takes the reorder delay off the
- * first packet only: its time lies before a gap that is not in the film. */
+/* Where two frames are packed into one chunk (MPEG-4 in AVI), libavformat takes the reorder delay
+ * off the first packet only: its time lies before a gap that is not in the film. */
 static void close_first_gap(struct reader *r)
 {
     AVPacket *first[3] = {NULL};

@@ -26,42 +26,42 @@ enum track_kind { TRACK_VIDEO, TRACK_AUDIO, TRACK_SUBTITLE, TRACK_ATTACHMENT, TR
 /* Random-access point kinds (media/h264.h, media/hevc.h). */
 enum access_point {
     ACCESS_NONE,
-    ACCESS_CLOSED,              /* IDR, or a key frame whose leading pictures are all decodable */
-    ACCESS_OPEN,                /* CRA or recovery point: leading pictures need what came before */
+    ACCESS_CLOSED, /* IDR, or a key frame whose leading pictures are all decodable */
+    ACCESS_OPEN,   /* CRA or recovery point: leading pictures need what came before */
 };
 
 struct reader_track {
-    int index;                  /* as libavformat counts */
+    int index; /* as libavformat counts */
     enum track_kind kind;
     char codec[CODEC_NAME_MAX];
     char language[16], title[128]; /* empty: none */
     bool is_default, is_forced;
-    bool is_cover;              /* attached picture: a still, copied like an attachment */
-    int sample_rate, channels;  /* audio */
-    int64_t bit_rate_bps;       /* 0 unknown */
-    int rotation_degrees;       /* clockwise, of the container's display matrix: 0, 90, 180, 270 */
+    bool is_cover;             /* attached picture: a still, copied like an attachment */
+    int sample_rate, channels; /* audio */
+    int64_t bit_rate_bps;      /* 0 unknown */
+    int rotation_degrees;      /* clockwise, of the container's display matrix: 0, 90, 180, 270 */
     struct rational time_base;
-    int64_t start_pts;          /* in time_base; PTS_NONE unknown */
-    struct track video;         /* TRACK_VIDEO; owned. HDR also from the first packets */
-    bool may_reorder;           /* video: the codec can show pictures in another order than it codes
-                                 * them (see cutter_params.no_reorder) */
+    int64_t start_pts;  /* in time_base; PTS_NONE unknown */
+    struct track video; /* TRACK_VIDEO; owned. HDR also from the first packets */
+    bool may_reorder;   /* video: the codec can show pictures in another order than it codes
+                         * them (see cutter_params.no_reorder) */
     bool dolby_vision, hdr10_plus; /* video: per-frame metadata, told by the headers or, for the
-                                 * selected track, the first packets */
+                                    * selected track, the first packets */
     const struct AVStream *stream; /* borrowed; for the writer and audio */
 };
 
 struct reader_packet {
     int track;
-    struct AVPacket *av;        /* owned */
-    struct packet video;        /* filled for the selected video track; owned; shares the payload */
-    enum access_point access;   /* of `video` */
+    struct AVPacket *av;      /* owned */
+    struct packet video;      /* filled for the selected video track; owned; shares the payload */
+    enum access_point access; /* of `video` */
 };
 
 struct reader_params {
-    const char *path;           /* a file, or "-" for standard input */
-    int video_track;            /* index to deliver as `video`; -1: the best one */
-    int64_t start_us;           /* begin at the last random-access point at or before this time from
-                                 * the file's start; 0: at the beginning */
+    const char *path; /* a file, or "-" for standard input */
+    int video_track;  /* index to deliver as `video`; -1: the best one */
+    int64_t start_us; /* begin at the last random-access point at or before this time from
+                       * the file's start; 0: at the beginning */
 };
 
 struct reader;

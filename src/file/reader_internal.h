@@ -8,27 +8,27 @@
 #include "file/reader_video.h"
 
 struct reader_queued {
-    struct AVPacket *av;        /* owned */
-    bool is_video;              /* of the selected track; then `look` is filled */
+    struct AVPacket *av; /* owned */
+    bool is_video;       /* of the selected track; then `look` is filled */
     struct video_look look;
 };
 
 struct reader {
-    char *path;                 /* owned */
+    char *path; /* owned */
     struct source source;
     struct AVFormatContext *format; /* owned */
-    int cancelled;              /* atomic */
-    struct reader_track *tracks; /* owned, `tracks_count` of them */
+    int cancelled;                  /* atomic */
+    struct reader_track *tracks;    /* owned, `tracks_count` of them */
     int tracks_count;
-    int video;                  /* selected track; -1: none */
+    int video; /* selected track; -1: none */
     struct video_state state;
     struct timeline timeline;
     struct reader_queued *queue; /* owned ring: packets read ahead */
     size_t queue_capacity, queue_head, queue_count, queue_bytes;
-    int ended;                  /* 0, or what reader_next returns once the queue is empty */
+    int ended; /* 0, or what reader_next returns once the queue is empty */
     struct error ended_error;
     int64_t damaged;
-    int64_t farthest_us;        /* end of the latest packet; INT64_MIN: none */
+    int64_t farthest_us; /* end of the latest packet; INT64_MIN: none */
 };
 
 /* Reads one packet into the queue. 0, also where the packet was dropped; else `ended` is set. */

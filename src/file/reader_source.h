@@ -13,12 +13,12 @@
 struct AVIOContext;
 
 struct source {
-    const char *path;           /* borrowed; as the user wrote it */
-    char *url;                  /* owned; for libavformat, where `io` is NULL */
-    struct AVIOContext *io;     /* owned; for standard input and named pipes */
-    int64_t size_bytes;         /* 0 unknown */
-    int fd;                     /* of `io`, owned unless it is standard input; else -1 */
-    int wake_fd;                /* owned; readable once cancelled; -1 without `io` */
+    const char *path;       /* borrowed; as the user wrote it */
+    char *url;              /* owned; for libavformat, where `io` is NULL */
+    struct AVIOContext *io; /* owned; for standard input and named pipes */
+    int64_t size_bytes;     /* 0 unknown */
+    int fd;                 /* of `io`, owned unless it is standard input; else -1 */
+    int wake_fd;            /* owned; readable once cancelled; -1 without `io` */
 };
 
 /* NOT_FOUND, ACCESS, UNSUPPORTED (directory, device, socket), INPUT (empty). */

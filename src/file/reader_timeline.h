@@ -17,13 +17,13 @@
 #define TIMELINE_JUMP_US 1000000 /* back by so much: the clock started anew */
 
 struct timeline_track {
-    int jumps;                  /* jumps that this track has made */
-    int64_t last_us;            /* dts of its last packet, moved; PTS_NONE: none yet */
+    int jumps;       /* jumps that this track has made */
+    int64_t last_us; /* dts of its last packet, moved; PTS_NONE: none yet */
     int64_t duration_us;
 };
 
 struct timeline {
-    bool active;                /* else times are left alone */
+    bool active; /* else times are left alone */
     int tracks_count;
     struct timeline_track *tracks; /* owned */
     int jumps_count;

@@ -13,10 +13,10 @@
 #include "media/h264.h"
 #include "media/hevc.h"
 
-#define VIDEO_RECENT 64         /* time stamps remembered, to keep them distinct */
+#define VIDEO_RECENT 64 /* time stamps remembered, to keep them distinct */
 
 enum video_syntax {
-    SYNTAX_OTHER,               /* the container's key flags are all there is */
+    SYNTAX_OTHER, /* the container's key flags are all there is */
     SYNTAX_H264,
     SYNTAX_HEVC,
     SYNTAX_AV1,
@@ -27,22 +27,22 @@ enum video_syntax {
 
 struct video_state {
     enum video_syntax syntax;
-    bool container_keys;        /* key flags are the container's word, not a parser's guess */
+    bool container_keys; /* key flags are the container's word, not a parser's guess */
     bool may_reorder, intra_only;
-    bool by_order;              /* see reader_timestamps_by_order */
-    bool anchor_is_next;        /* MPEG-1 and MPEG-2 with real dts but not all pts: a B picture is
-                                 * shown when it is decoded, another one when the next such is */
-    bool order_is_time;         /* no pts, but no reordering either: dts, or the frame's number */
-    unsigned length_size;       /* media/nal.h */
+    bool by_order;        /* see reader_timestamps_by_order */
+    bool anchor_is_next;  /* MPEG-1 and MPEG-2 with real dts but not all pts: a B picture is
+                           * shown when it is decoded, another one when the next such is */
+    bool order_is_time;   /* no pts, but no reordering either: dts, or the frame's number */
+    unsigned length_size; /* media/nal.h */
     struct rational time_base, frame_rate;
-    struct h264_context *h264;  /* owned; with SYNTAX_H264 */
-    struct hevc_context *hevc;  /* owned; with SYNTAX_HEVC */
+    struct h264_context *h264; /* owned; with SYNTAX_H264 */
+    struct hevc_context *hevc; /* owned; with SYNTAX_HEVC */
     struct av1_sequence av1;
-    bool rasl_broken;           /* after a BLA: RASL pictures are not shown */
-    uint64_t ordinal;           /* of the next packet */
-    int64_t frames;             /* given: packets less second fields */
-    int64_t pts_last;           /* of the last packet; PTS_NONE: none */
-    int64_t pts_max, dts_last;  /* given so far; PTS_NONE: none */
+    bool rasl_broken;          /* after a BLA: RASL pictures are not shown */
+    uint64_t ordinal;          /* of the next packet */
+    int64_t frames;            /* given: packets less second fields */
+    int64_t pts_last;          /* of the last packet; PTS_NONE: none */
+    int64_t pts_max, dts_last; /* given so far; PTS_NONE: none */
     int64_t recent[VIDEO_RECENT];
     int recent_count, recent_next;
 };
@@ -50,11 +50,11 @@ struct video_state {
 /* What video_look found. */
 struct video_look {
     enum access_point access;
-    uint32_t flags;             /* enum packet_flags; KEY only where `access` says so */
-    bool hidden;                /* only for reference: has the time of the next frame, or none */
-    bool damaged;               /* units could not be parsed */
-    bool anchor;                /* MPEG-1 and MPEG-2: not a B picture */
-    bool maybe_interlaced;      /* the headers allow fields, where a container may say otherwise */
+    uint32_t flags;        /* enum packet_flags; KEY only where `access` says so */
+    bool hidden;           /* only for reference: has the time of the next frame, or none */
+    bool damaged;          /* units could not be parsed */
+    bool anchor;           /* MPEG-1 and MPEG-2: not a B picture */
+    bool maybe_interlaced; /* the headers allow fields, where a container may say otherwise */
     enum field_order field_order; /* FIELD_UNKNOWN: nothing said */
     bool dolby_vision, hdr10_plus;
     struct hdr hdr;

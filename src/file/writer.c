@@ -106,6 +106,17 @@ static void warn_rotation(struct writer *w, const struct reader_track *t)
              t->rotation_degrees, t->index, container_name(w->container));
 }
 
+/* Only an edit list hides the pictures between the key frame and the start. */
+static void warn_early(struct writer *w, const struct lane *l, const AVPacket *first)
+{
+    const int64_t us = av_rescale_q(first->pts, first->time_base, AV_TIME_BASE_Q);
+    if (w->shift_us > 0 && us < 0 && l->kind == WRITER_COPY && l->source->kind == TRACK_VIDEO &&
+        w->container != CONTAINER_MP4 && w->container != CONTAINER_HLS)
+        warn(w,
+             "copied video begins %.3f s early, at its key frame; use an .mp4 output or encode it",
+             (double)-us / 1e6);
+}
+
 /* ---- which tracks --------------------------------------------------------------------------- */
 
 static bool webm_takes(const struct reader_track *t)
@@ -441,6 +452,7 @@ static int start(struct writer *w, struct error *err)
         if (!first || l->stream < 0)
             continue;
         mux_first(lane_mux(w, l), l->to->index, first->pts);
+        warn_early(w, l, first);
         const int64_t dts =
             av_rescale_q_rnd(first->dts, first->time_base, AV_TIME_BASE_Q, AV_ROUND_DOWN);
         first_dts_us = dts < first_dts_us ? dts : first_dts_us;

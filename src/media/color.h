@@ -24,11 +24,11 @@ enum chroma_location {
 #define MATRIX_RGB 255
 
 struct color {
-    uint8_t primaries;          /* H.273 ColourPrimaries: 1 BT.709, 9 BT.2020, ... */
-    uint8_t transfer;           /* H.273 TransferCharacteristics: 1 BT.709, 16 PQ, 18 HLG, ... */
-    uint8_t matrix;             /* H.273 MatrixCoefficients: 1 BT.709, 5/6 BT.601, 9 BT.2020 nc */
-    uint8_t range;              /* enum color_range */
-    uint8_t chroma;             /* enum chroma_location */
+    uint8_t primaries; /* H.273 ColourPrimaries: 1 BT.709, 9 BT.2020, ... */
+    uint8_t transfer;  /* H.273 TransferCharacteristics: 1 BT.709, 16 PQ, 18 HLG, ... */
+    uint8_t matrix;    /* H.273 MatrixCoefficients: 1 BT.709, 5/6 BT.601, 9 BT.2020 nc */
+    uint8_t range;     /* enum color_range */
+    uint8_t chroma;    /* enum chroma_location */
 };
 
 /* HDR10 static metadata. Chromaticities in 1/50000, luminances in 1/10000 cd/m2 (the units of the

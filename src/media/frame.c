@@ -7,7 +7,8 @@
 #define PLANE_ALIGN 64
 
 static const struct pixel_info infos[PIXEL_COUNT] = {
-#define PIXEL_INFO(name, planes, depth, sx, sy, text) [PIXEL_##name] = {text, planes, depth, sx, sy},
+#define PIXEL_INFO(name, planes, depth, sx, sy, text)                                              \
+    [PIXEL_##name] = {text, planes, depth, sx, sy},
     PIXEL_FORMATS(PIXEL_INFO)
 #undef PIXEL_INFO
 };
@@ -120,9 +121,9 @@ struct frame_pool {
     pthread_mutex_t lock;
     enum pixel_format format;
     int width, height;
-    struct frame *idle[64];     /* protected by `lock`, as the two below */
+    struct frame *idle[64]; /* protected by `lock`, as the two below */
     int idle_count;
-    int users;                  /* frames out, plus one while the owner holds the pool */
+    int users; /* frames out, plus one while the owner holds the pool */
 };
 
 struct frame_pool *frame_pool_new(enum pixel_format format, int width, int height)

@@ -16,7 +16,7 @@
 
 #define FRAME_PLANES 4
 #define FRAME_SIDE_MAX 4
-#define FRAME_SIZE_MAX 16384    /* pixels, either way */
+#define FRAME_SIZE_MAX 16384 /* pixels, either way */
 
 /* X(name, planes, depth, chroma shift x, chroma shift y, text). Depths over 8 are little-endian
  * 16-bit words with the value in the low bits, except P010 (high bits). GBR order is G, B, R. */
@@ -47,13 +47,13 @@ enum pixel_format {
 #define PIXEL_ENUM(name, planes, depth, sx, sy, text) PIXEL_##name,
     PIXEL_FORMATS(PIXEL_ENUM)
 #undef PIXEL_ENUM
-    PIXEL_COUNT
+        PIXEL_COUNT
 };
 
 struct pixel_info {
-    const char *name;           /* as ffmpeg's -pix_fmt */
-    uint8_t planes, depth;      /* depth in bits a sample */
-    uint8_t shift_x, shift_y;   /* log2 of the chroma subsampling */
+    const char *name;         /* as ffmpeg's -pix_fmt */
+    uint8_t planes, depth;    /* depth in bits a sample */
+    uint8_t shift_x, shift_y; /* log2 of the chroma subsampling */
 };
 
 /* Properties of a format; NULL for PIXEL_NONE or a value that is none. */
@@ -72,10 +72,10 @@ enum field_order { FIELD_UNKNOWN, FIELD_PROGRESSIVE, FIELD_TOP_FIRST, FIELD_BOTT
 enum frame_place { PLACE_HOST, PLACE_DEVICE };
 
 enum frame_flags {
-    FRAME_KEY = 1 << 0,         /* encoder: this must become a key frame (IDR, closed) */
+    FRAME_KEY = 1 << 0, /* encoder: this must become a key frame (IDR, closed) */
     FRAME_INTERLACED = 1 << 1,
-    FRAME_TOP_FIRST = 1 << 2,   /* valid with FRAME_INTERLACED */
-    FRAME_CORRUPT = 1 << 3,     /* decoder: errors in this picture were concealed */
+    FRAME_TOP_FIRST = 1 << 2, /* valid with FRAME_INTERLACED */
+    FRAME_CORRUPT = 1 << 3,   /* decoder: errors in this picture were concealed */
 };
 
 /* Per-frame data that is carried through, not understood. */
@@ -83,19 +83,19 @@ enum frame_side_type { SIDE_NONE, SIDE_A53_CC, SIDE_S12M_TIMECODE, SIDE_HDR10_PL
 
 struct frame_side {
     enum frame_side_type type;
-    struct buffer *buf;         /* owned reference */
+    struct buffer *buf; /* owned reference */
 };
 
 struct frame {
-    int refs;                   /* atomic; use frame_ref and frame_unref */
+    int refs; /* atomic; use frame_ref and frame_unref */
     enum frame_place place;
-    int device;                 /* index, with PLACE_DEVICE */
+    int device; /* index, with PLACE_DEVICE */
     enum pixel_format format;
-    int width, height;          /* pixels */
-    uint8_t *data[FRAME_PLANES]; /* host addresses, or device addresses cast */
+    int width, height;              /* pixels */
+    uint8_t *data[FRAME_PLANES];    /* host addresses, or device addresses cast */
     ptrdiff_t stride[FRAME_PLANES]; /* bytes from line to line */
-    int64_t pts, duration;      /* source time base; pts is an opaque value to codecs */
-    uint32_t flags;             /* enum frame_flags */
+    int64_t pts, duration;          /* source time base; pts is an opaque value to codecs */
+    uint32_t flags;                 /* enum frame_flags */
     struct rational sample_aspect;
     struct color color;
     struct hdr hdr;
@@ -113,7 +113,8 @@ struct frame *frame_ref(struct frame *frame);
 /* Drops *frame's reference and writes NULL; takes NULL. */
 void frame_unref(struct frame **frame);
 
-/* Copies pts, duration, flags, aspect, colour, HDR and side data (by reference), not the picture. */
+/* Copies pts, duration, flags, aspect, colour, HDR and side data (by reference), not the picture.
+ */
 void frame_copy_props(struct frame *to, const struct frame *from);
 
 /* A pool of host frames of one shape: frames come back on their last unref, on any thread. The

@@ -13,9 +13,9 @@
 #include "media/rational.h"
 
 enum packet_flags {
-    PACKET_KEY = 1 << 0,        /* decoding may start here */
-    PACKET_DISCARD = 1 << 1,    /* decode, but do not show (outside the edit list) */
-    PACKET_CORRUPT = 1 << 2,    /* the container says that bytes are missing */
+    PACKET_KEY = 1 << 0,          /* decoding may start here */
+    PACKET_DISCARD = 1 << 1,      /* decode, but do not show (outside the edit list) */
+    PACKET_CORRUPT = 1 << 2,      /* the container says that bytes are missing */
     PACKET_SECOND_FIELD = 1 << 3, /* completes the frame of the packet before it */
 };
 

@@ -17,18 +17,18 @@
 
 struct track {
     char codec[CODEC_NAME_MAX];
-    uint32_t codec_tag;         /* FourCC, little endian; 0 unknown */
-    struct buffer *extradata;   /* avcC, hvcC, sequence headers, ...; or NULL */
-    int32_t width, height;      /* pixels shown; 0 unknown until the first frame */
-    int32_t bits_per_sample;    /* of the coded form, for codecs that need it; 0 unknown */
+    uint32_t codec_tag;                 /* FourCC, little endian; 0 unknown */
+    struct buffer *extradata;           /* avcC, hvcC, sequence headers, ...; or NULL */
+    int32_t width, height;              /* pixels shown; 0 unknown until the first frame */
+    int32_t bits_per_sample;            /* of the coded form, for codecs that need it; 0 unknown */
     int32_t codec_profile, codec_level; /* the codec's own numbers; -99 unknown, as libavcodec */
-    enum pixel_format format;   /* PIXEL_NONE unknown */
+    enum pixel_format format;           /* PIXEL_NONE unknown */
     struct rational time_base;
-    struct rational frame_rate; /* nominal; den 0 unknown or variable */
+    struct rational frame_rate;    /* nominal; den 0 unknown or variable */
     struct rational sample_aspect; /* num 0 unknown */
     struct color color;
     struct hdr hdr;
-    int32_t reorder_frames;     /* decode-order delay; -1 unknown */
+    int32_t reorder_frames; /* decode-order delay; -1 unknown */
     enum field_order field_order;
 };
 

@@ -18,9 +18,9 @@
 /* Key frame at the first frame of a segment, and where floor((pts - start) / gop) changes. */
 struct key_rule {
     struct rational time_base;
-    int64_t gop_us;             /* > 0 */
+    int64_t gop_us; /* > 0 */
     int64_t start, index;
-    bool first;                 /* the next frame is the first of its segment */
+    bool first; /* the next frame is the first of its segment */
 };
 
 void key_rule_init(struct key_rule *k, struct rational time_base, int64_t gop_us);
@@ -38,11 +38,11 @@ bool key_rule_next(struct key_rule *k, int64_t pts);
  * frame off their place; else a slot is one frame of the maximum, with an eighth of tolerance.
  * The choice depends on the frame's time and the key frame's only, not on what came before. */
 struct rate_cap {
-    bool all;                   /* nothing to drop */
-    struct rational rate;       /* what comes out, nominally; den 0 unknown */
+    bool all;                        /* nothing to drop */
+    struct rational rate;            /* what comes out, nominally; den 0 unknown */
     struct rational time_base, slot; /* seconds a tick, seconds a slot (num up to int32) */
-    int32_t tolerance;          /* one part in so many of a slot */
-    int64_t base, last;         /* the key frame's pts; slot of the last kept frame */
+    int32_t tolerance;               /* one part in so many of a slot */
+    int64_t base, last;              /* the key frame's pts; slot of the last kept frame */
 };
 
 /* `source` and `max` with den 0: unknown, and none. */
@@ -57,8 +57,8 @@ bool rate_cap_keep(struct rate_cap *cap, int64_t pts, bool key);
 /* Source time with the gaps between segments taken out, so that rate control does not see them.
  * Always grows, whatever the source's time stamps do. */
 struct gapless_clock {
-    int64_t now;                /* of the last frame */
-    int64_t pts, duration;      /* of the last frame */
+    int64_t now;           /* of the last frame */
+    int64_t pts, duration; /* of the last frame */
     bool running;
 };
 

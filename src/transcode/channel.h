@@ -9,9 +9,9 @@
 #include "base/queue.h"
 
 struct channel {
-    struct queue full, idle;    /* of pointers into `slots` */
+    struct queue full, idle; /* of pointers into `slots` */
     void *slots;
-    size_t item_size;           /* bytes */
+    size_t item_size; /* bytes */
 };
 
 /* 0, or RGPU_ERROR_MEMORY with the channel left as zero. */

@@ -12,15 +12,15 @@
 #define FLIGHT_MAX 1024
 
 struct flight_entry {
-    int64_t clock;              /* the frame's pts for the encoder */
-    int64_t pts, duration;      /* source time */
-    void *owner;                /* borrowed; the caller's */
-    bool key;                   /* must come out as a key frame */
+    int64_t clock;         /* the frame's pts for the encoder */
+    int64_t pts, duration; /* source time */
+    void *owner;           /* borrowed; the caller's */
+    bool key;              /* must come out as a key frame */
     bool landed;
 };
 
 struct flight {
-    struct flight_entry *ring;  /* FLIGHT_MAX, clocks growing */
+    struct flight_entry *ring; /* FLIGHT_MAX, clocks growing */
     size_t head, count;
 };
 

@@ -34,8 +34,8 @@ struct scaler_params plan_scaler(const struct plan *plan, const struct session_p
 struct color plan_color(const struct track *track, const struct frame *frame);
 
 /* Sample aspect of an out_width x out_height picture that shows all of the source: the source's own
- * or 1:1 where that is within half a percent (sizes are rounded to even), else the exact one. num 0:
- * unknown. */
+ * or 1:1 where that is within half a percent (sizes are rounded to even), else the exact one. num
+ * 0: unknown. */
 struct rational plan_aspect(struct rational source, int width, int height, int out_width,
                             int out_height);
 

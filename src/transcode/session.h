@@ -11,7 +11,8 @@
  * shown. The end is known when session_tail is called; the packets after it (the next random-access
  * point and its leading pictures) belong to the window's last frames. session_end closes the input
  * of the segment. If the next segment continues (its first ordinal has been fed already), packets
- * that were fed are skipped and nothing is decoded twice; otherwise the decoder is drained and reset.
+ * that were fed are skipped and nothing is decoded twice; otherwise the decoder is drained and
+ * reset.
  *
  * Whether a segment is over is only known when the next one continues or begins elsewhere, or the
  * session is drained: who has no further segment at hand drains, and does not wait for
@@ -39,34 +40,34 @@
 struct session_params {
     enum device_kind device_kind;
     int device;
-    struct track source;        /* borrowed during open */
+    struct track source; /* borrowed during open */
     int renditions_count;
     struct rendition_params renditions[RENDITIONS_MAX];
-    int64_t gop_us;             /* longest time between key frames; 0: 2 s */
+    int64_t gop_us; /* longest time between key frames; 0: 2 s */
     enum deinterlace_mode deinterlace;
-    bool timestamps_by_order;   /* see decoder_params */
+    bool timestamps_by_order; /* see decoder_params */
     bool low_latency;
-    bool raw_input;             /* fed with frames: no decoder is opened */
-    bool strip_dynamic_hdr;     /* else HDR10+ or Dolby Vision in the source is an error */
-    int threads;                /* processors to count on; 0: all */
+    bool raw_input;         /* fed with frames: no decoder is opened */
+    bool strip_dynamic_hdr; /* else HDR10+ or Dolby Vision in the source is an error */
+    int threads;            /* processors to count on; 0: all */
 };
 
 enum session_output_type {
-    SESSION_HEADER,             /* `track` describes rendition `packet.rendition`; once each, before
-                                 * its first packet */
-    SESSION_PACKET,             /* encoded packet; `segment` says whose */
-    SESSION_SEGMENT_DONE,       /* all packets of `segment` are out; `done` is filled. In the order
-                                 * of segments, but those without frames may come earlier */
-    SESSION_NOTE,               /* one line for the user ("4:2:2 is encoded as 4:2:0"), in `note` */
-    SESSION_DRAINED,            /* a drain is complete: nothing is inside any more */
+    SESSION_HEADER,       /* `track` describes rendition `packet.rendition`; once each, before
+                           * its first packet */
+    SESSION_PACKET,       /* encoded packet; `segment` says whose */
+    SESSION_SEGMENT_DONE, /* all packets of `segment` are out; `done` is filled. In the order
+                           * of segments, but those without frames may come earlier */
+    SESSION_NOTE,         /* one line for the user ("4:2:2 is encoded as 4:2:0"), in `note` */
+    SESSION_DRAINED,      /* a drain is complete: nothing is inside any more */
 };
 
 struct session_output {
     enum session_output_type type;
     uint32_t segment;
-    struct packet packet;       /* owned; pts and duration in the source's time base; `ordinal`
-                                 * counts within segment and rendition */
-    struct track track;         /* owned */
+    struct packet packet; /* owned; pts and duration in the source's time base; `ordinal`
+                           * counts within segment and rendition */
+    struct track track;   /* owned */
     struct segment_done done;
     char note[SESSION_NOTE_MAX];
 };

@@ -28,27 +28,27 @@ enum feed_type { FEED_BEGIN, FEED_PACKET, FEED_FRAME, FEED_TAIL, FEED_END, FEED_
 
 struct feed {
     enum feed_type type;
-    struct packet packet;       /* owned */
-    struct frame *frame;        /* owned */
+    struct packet packet; /* owned */
+    struct frame *frame;  /* owned */
     uint32_t segment;
-    uint64_t ordinal;           /* BEGIN */
-    int64_t pts;                /* BEGIN: start; TAIL: end */
+    uint64_t ordinal;                  /* BEGIN */
+    int64_t pts;                       /* BEGIN: start; TAIL: end */
     uint16_t permille[RENDITIONS_MAX]; /* BEGIN: see session_rates */
 };
 
 /* A segment, or a drain, on its way through the stages. */
 struct ticket {
-    struct ticket *next;        /* protected by the session's lock, as `left` */
-    int left;                   /* renditions that are not through yet */
+    struct ticket *next; /* protected by the session's lock, as `left` */
+    int left;            /* renditions that are not through yet */
     bool drain;
     /* Written before the ticket is passed on, read after. */
     uint32_t segment;
     int64_t start_pts;
-    bool follows;               /* directly on the segment before it */
+    bool follows;                      /* directly on the segment before it */
     uint16_t permille[RENDITIONS_MAX]; /* of the target bit rates */
-    struct segment_done done;   /* the decoder's part; packets[r] is rendition r's thread's */
+    struct segment_done done;     /* the decoder's part; packets[r] is rendition r's thread's */
     int64_t sent[RENDITIONS_MAX]; /* frames given to encoder r; its thread's */
-    bool closed[RENDITIONS_MAX]; /* no more will come for r; its thread's */
+    bool closed[RENDITIONS_MAX];  /* no more will come for r; its thread's */
 };
 
 enum work_type { WORK_FRAME, WORK_CLOSE, WORK_DRAIN };
@@ -56,30 +56,30 @@ enum work_type { WORK_FRAME, WORK_CLOSE, WORK_DRAIN };
 /* Decoder to scaler, scaler to encoder. */
 struct work {
     enum work_type type;
-    struct frame *frame;        /* owned; for encoders its pts is the gapless clock */
-    struct ticket *ticket;      /* borrowed */
-    int64_t pts, duration;      /* source time */
+    struct frame *frame;   /* owned; for encoders its pts is the gapless clock */
+    struct ticket *ticket; /* borrowed */
+    int64_t pts, duration; /* source time */
 };
 
 struct decode_stage {
-    void *decoder;              /* NULL with raw input */
+    void *decoder; /* NULL with raw input */
     struct windows windows;
     struct frame *held[HELD_MAX]; /* owned; behind the newest window's end, in order */
     int held_count;
-    bool held_overflow;         /* some did not fit: the next segment cannot continue */
-    bool held_due;              /* a window has been opened for them; its end may still come */
-    bool dirty;                 /* the decoder has been fed since its last reset */
-    bool flushing;              /* frames behind the windows are not wanted */
+    bool held_overflow; /* some did not fit: the next segment cannot continue */
+    bool held_due;      /* a window has been opened for them; its end may still come */
+    bool dirty;         /* the decoder has been fed since its last reset */
+    bool flushing;      /* frames behind the windows are not wanted */
     bool any_fed;
-    uint64_t last_ordinal;      /* of the packets fed, with `any_fed` */
-    uint64_t skip_ordinal;      /* packets up to here have been fed already, with `skipping` */
+    uint64_t last_ordinal; /* of the packets fed, with `any_fed` */
+    uint64_t skip_ordinal; /* packets up to here have been fed already, with `skipping` */
     bool skipping;
-    bool joined;                /* the end of the newest window is where the decoder stands */
-    int64_t pts, duration;      /* of the last frame; for frames without a time stamp */
-    int64_t failed_packets;     /* as of the last segment */
-    bool note_given;            /* the decoder's */
+    bool joined;            /* the end of the newest window is where the decoder stands */
+    int64_t pts, duration;  /* of the last frame; for frames without a time stamp */
+    int64_t failed_packets; /* as of the last segment */
+    bool note_given;        /* the decoder's */
     bool filter_note_given;
-    void *filter;               /* open from a segment's first interlaced frame to its end */
+    void *filter; /* open from a segment's first interlaced frame to its end */
     struct filter_params filter_params;
 };
 
@@ -87,11 +87,11 @@ struct scale_stage {
     void *scaler;
     struct scaler_params params; /* it was opened with */
     struct plan plan;
-    bool planned;               /* `plan` is filled */
-    bool colored;               /* its colours are final */
-    bool interlaced;            /* an interlaced frame was seen in this segment */
-    struct ticket *ticket;      /* of the open segment; borrowed, NULL: none */
-    int64_t end_pts;            /* of its last frame: time stamp and duration */
+    bool planned;          /* `plan` is filled */
+    bool colored;          /* its colours are final */
+    bool interlaced;       /* an interlaced frame was seen in this segment */
+    struct ticket *ticket; /* of the open segment; borrowed, NULL: none */
+    int64_t end_pts;       /* of its last frame: time stamp and duration */
     struct key_rule key;
     struct gapless_clock clock;
     struct rate_cap caps[RENDITIONS_MAX];
@@ -99,11 +99,11 @@ struct scale_stage {
 };
 
 struct encode_stage {
-    struct session *session;    /* borrowed */
+    struct session *session; /* borrowed */
     int rendition;
     struct channel work;
-    void *encoder;              /* NULL: not open (yet, or after a drain) */
-    int permille;               /* of the target bit rate, that it was opened with */
+    void *encoder;                /* NULL: not open (yet, or after a drain) */
+    int permille;                 /* of the target bit rate, that it was opened with */
     struct encoder_params params; /* set by the scaler before the first frame */
     struct flight flight;
     bool header_given;
@@ -115,19 +115,19 @@ struct session {
     struct session_params params; /* `source` is a reference of its own */
     const struct codec_backend *backend;
     int processors;
-    int64_t nominal_duration;   /* of a source frame; 0 unknown */
+    int64_t nominal_duration; /* of a source frame; 0 unknown */
     struct channel input, pictures, output;
     struct decode_stage decode;
     struct scale_stage scale;
     struct encode_stage encoders[RENDITIONS_MAX];
     pthread_t decode_thread, scale_thread;
     bool decode_running, scale_running;
-    bool begun, tailed;         /* the feeder's: a segment is open; its end is known */
+    bool begun, tailed;                /* the feeder's: a segment is open; its end is known */
     uint16_t permille[RENDITIONS_MAX]; /* the feeder's: for segments to come */
 
     pthread_mutex_t lock;
-    struct error error;         /* protected by `lock`, as all below; code 0: none yet */
-    struct ticket *tickets;     /* owned */
+    struct error error;     /* protected by `lock`, as all below; code 0: none yet */
+    struct ticket *tickets; /* owned */
 };
 
 /* Thread functions; `arg` is the session, or the encode_stage. */

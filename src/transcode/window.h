@@ -15,20 +15,20 @@
 #define WINDOWS_MAX 64
 
 struct window {
-    int64_t start, end;         /* INT64_MIN: from the first frame; INT64_MAX: no end (yet) */
-    void *owner;                /* borrowed; the caller's */
+    int64_t start, end; /* INT64_MIN: from the first frame; INT64_MAX: no end (yet) */
+    void *owner;        /* borrowed; the caller's */
 };
 
 struct windows {
     struct window ring[WINDOWS_MAX];
     size_t head, count;
-    int64_t end;                /* of the newest window, also when it is closed */
+    int64_t end; /* of the newest window, also when it is closed */
 };
 
 enum window_verdict {
-    WINDOW_SHOW,                /* belongs to the oldest open window */
-    WINDOW_DROP,                /* lies before it */
-    WINDOW_HOLD,                /* lies behind the end of the newest */
+    WINDOW_SHOW, /* belongs to the oldest open window */
+    WINDOW_DROP, /* lies before it */
+    WINDOW_HOLD, /* lies behind the end of the newest */
 };
 
 void windows_init(struct windows *w);

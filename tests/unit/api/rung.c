@@ -13,8 +13,7 @@
 
 static struct track source(int width, int height)
 {
-    return (struct track){
-        .codec = "h264", .width = width, .height = height, .frame_rate = {30, 1}};
+    return (struct track){.codec = "h264", .width = width, .height = height, .frame_rate = {30, 1}};
 }
 
 static struct rung resolve(const struct track *track, const struct rgpu_rung *want)
@@ -86,7 +85,8 @@ static void test_upscale_on_demand(void **state)
     const struct track track = source(640, 360);
     struct rung rung;
     const struct rung_context context = {.source = &track, .upscale = true};
-    assert_int_equal(rung_resolve(&rung, &(struct rgpu_rung){.preset = "1080p"}, &context, NULL), 0);
+    assert_int_equal(rung_resolve(&rung, &(struct rgpu_rung){.preset = "1080p"}, &context, NULL),
+                     0);
     assert_int_equal(rung.rendition.width, 1920);
     assert_int_equal(rung.rendition.height, 1080);
 }
@@ -142,8 +142,11 @@ static void test_what_is_refused_is_named(void **state)
 static void test_ladder(void **state)
 {
     (void)state;
-    const struct rgpu_rung want[] = {{.preset = "source"}, {.preset = "1080p"}, {.preset = "720p"},
-                                     {.preset = "480p"},   {.preset = "360p"}};
+    const struct rgpu_rung want[] = {{.preset = "source"},
+                                     {.preset = "1080p"},
+                                     {.preset = "720p"},
+                                     {.preset = "480p"},
+                                     {.preset = "360p"}};
     const struct track small = source(854, 480), large = source(1920, 1080);
     struct rung rungs[RENDITIONS_MAX];
     int count, dropped;
@@ -174,9 +177,12 @@ static void test_ladder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes_of_presets), cmocka_unit_test(test_aspect_ratio_is_kept),
-        cmocka_unit_test(test_size_is_a_box),    cmocka_unit_test(test_upscale_on_demand),
-        cmocka_unit_test(test_rates),            cmocka_unit_test(test_what_is_refused_is_named),
+        cmocka_unit_test(test_sizes_of_presets),
+        cmocka_unit_test(test_aspect_ratio_is_kept),
+        cmocka_unit_test(test_size_is_a_box),
+        cmocka_unit_test(test_upscale_on_demand),
+        cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_what_is_refused_is_named),
         cmocka_unit_test(test_ladder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,8 @@ static const struct source {
     {"s24.mp4", "-f lavfi -i testsrc2=size=160x90:rate=24000/1001:duration=5 " TONE TONE2
                 "-map 0 -map 1 -map 2 " X264 "-c:a aac -metadata:s:a:0 language=eng "
                 "-metadata:s:a:1 language=deu -video_track_timescale 24000 s24.mp4"},
-    {"late.mp4", "-itsoffset 1.2345 -f lavfi -i testsrc2=size=160x90:rate=30:duration=5 " TONE X264
+    {"late.mp4", "-f lavfi -i testsrc2=size=160x90:rate=30:duration=5 " TONE
+                 "-vf setpts=PTS+1.2345/TB -vsync passthrough -enc_time_base 1/90000 " X264
                  "-c:a aac -video_track_timescale 90000 late.mp4"},
     {"s90k.ts",
      "-f lavfi -i testsrc2=size=160x90:rate=30000/1001:duration=5 " TONE X264 "-c:a aac s90k.ts"},
@@ -244,6 +245,41 @@ static void test_segments(void **state)
     pieces_done(&p);
 }
 
+static uint64_t field(const char *name, const char *box, size_t offset, int bytes)
+{
+    size_t size;
+    uint64_t v = 0;
+    uint8_t *data = films_load(name, &size);
+    for (size_t i = 0; i + 4 + offset + (size_t)bytes <= size; i++) {
+        if (memcmp(data + i, box, 4) != 0)
+            continue;
+        for (int k = 0; k < bytes; k++)
+            v = v << 8 | data[i + 4 + offset + (size_t)k];
+        free(data);
+        return v;
+    }
+    fail_msg("%s has no %s", name, box);
+    return 0;
+}
+
+/* When a track begins is said by the fragments' decode time; players of segments pass over empty
+ * edits, so there are none. */
+static void test_begin(void **state)
+{
+    (void)state;
+    make_sources();
+    films_run("rm -rf begin");
+    run_ok(&(struct mux_job){.in = "late.mp4", .out = "begin/", .segment_us = 1000000});
+    assert_int_equal(field("begin/a/init.mp4", "elst", 4, 4), 1);
+    assert_int_equal(field("begin/audio/init.mp4", "elst", 4, 4), 1);
+    struct pieces p;
+    pieces_read("late.mp4", 0, &p);
+    assert_true(p.items[0].pts > 0);
+    assert_int_equal(field("begin/a/seg_00001.m4s", "tfdt", 4, 8), p.items[0].pts);
+    assert_int_equal(field("begin/audio/seg_00001.m4s", "tfdt", 4, 8), 0);
+    pieces_done(&p);
+}
+
 /* The source's own packets beside an encode, and alone. */
 static void test_copy(void **state)
 {
@@ -283,9 +319,8 @@ static void test_replace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),    cmocka_unit_test(test_plays),
-        cmocka_unit_test(test_segments), cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_times), cmocka_unit_test(test_plays), cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_begin), cmocka_unit_test(test_copy),  cmocka_unit_test(test_replace),
     };
     return cmocka_run_group_tests(tests, films_setup, films_teardown);
 }

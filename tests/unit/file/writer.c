@@ -43,8 +43,8 @@ static const struct source {
                 "-vf select='not(eq(mod(n\\,7)\\,3))*not(between(n\\,20\\,40))' -vsync passthrough "
                 "-enc_time_base 1/90000 -video_track_timescale 90000 " X264 "-c:a aac vfr.mp4"},
     {"late.mp4",
-     "-itsoffset 1.2345 -f lavfi -i testsrc2=size=160x90:rate=24000/1001:duration=2 " TONE X264
-     "-c:a aac -video_track_timescale 24000 late.mp4"},
+     "-f lavfi -i testsrc2=size=160x90:rate=24000/1001:duration=2 " TONE
+     "-vf setpts=PTS+31 -vsync passthrough " X264 "-c:a aac -video_track_timescale 24000 late.mp4"},
     {"silent.mp4", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 " X264 "silent.mp4"},
     {"one.mp4", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=0.04 " X264 "one.mp4"},
 };
@@ -210,6 +210,20 @@ static void test_copied(void **state)
         pieces_done(&a);
         pieces_done(&b);
     }
+    /* An encode's parameter sets are in the header only: what was Annex B with sets before each key
+     * frame is the source's payload again. */
+    static const char *const framed[] = {"sets.mp4", "sets.mkv", "sets.flv"};
+    for (int i = 0; i < 3; i++) {
+        struct pieces a, b;
+        run_ok(&(struct mux_job){.in = "s25.mp4", .out = framed[i]}, NULL, NULL);
+        pieces_read("s25.mp4", 0, &a);
+        pieces_read(framed[i], 0, &b);
+        assert_int_equal(a.count, b.count);
+        for (int k = 0; k < a.count; k++)
+            assert_int_equal(a.items[k].hash, b.items[k].hash);
+        pieces_done(&a);
+        pieces_done(&b);
+    }
     /* Video too, beside an encode, with its own tail of pictures. */
     run_ok(&(struct mux_job){.in = "s24.mp4", .out = "both.mkv", .copy_video = true}, NULL, NULL);
     struct pieces a, b;
@@ -281,6 +295,68 @@ static void test_priming(void **state)
         free(a);
         expect_times("s25.mp4", outs[i], AVMEDIA_TYPE_VIDEO, 0, 0, 500001);
     }
+}
+
+/* A start between key frames: what lies before it is hidden, what is shown keeps its distance. */
+static void test_start(void **state)
+{
+    (void)state;
+    make_sources();
+    char *warnings;
+    struct mux_job job = {.in = "s25.mp4",
+                          .out = "start.mp4",
+                          .renditions = -1,
+                          .copy_video = true,
+                          .start_us = 1000000};
+    run_ok(&job, NULL, &warnings);
+    assert_string_equal(warnings, "");
+    free(warnings);
+    struct pieces p;
+    pieces_read("start.mp4", 0, &p);
+    int shown = 0;
+    for (int i = 0; i < p.count; i++) {
+        if (p.items[i].flags & AV_PKT_FLAG_DISCARD)
+            continue;
+        assert_true(p.items[i].pts_ns >= 0);
+        assert_int_equal(p.items[i].pts_ns % 40000000, 0);
+        shown++;
+    }
+    assert_int_equal(shown, 25);
+    assert_int_equal(films_frames("start.mp4"), 25);
+    pieces_done(&p);
+    job.out = "start.mkv";
+    run_ok(&job, NULL, &warnings);
+    assert_non_null(strstr(warnings, "copied video begins 1.000 s early"));
+    free(warnings);
+}
+
+/* WebM to WebM: the delay of Opus stays what it is. */
+static void test_webm(void **state)
+{
+    (void)state;
+    if (!films_can("libvpx-vp9") || !films_can("libopus"))
+        skip();
+    films_make("-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 " TONE
+               "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus v.webm");
+    static const char *const outs[] = {"w.webm", "w.mkv", "w.mp4"};
+    for (int i = 0; i < 3; i++) {
+        const struct mux_job job = {
+            .in = "v.webm", .out = outs[i], .renditions = -1, .copy_video = true};
+        run_ok(&job, NULL, NULL);
+        expect_times("v.webm", outs[i], AVMEDIA_TYPE_VIDEO, 0, 0, 1);
+        expect_times("v.webm", outs[i], AVMEDIA_TYPE_AUDIO, 0, 0, i == 2 ? 999999 : 1);
+    }
+}
+
+static void test_null(void **state)
+{
+    (void)state;
+    make_sources();
+    assert_int_equal(symlink("/dev/null", "null.mp4"), 0);
+    run_ok(&(struct mux_job){.in = "s25.mp4", .out = "null.mp4"}, NULL, NULL);
+    struct stat st;
+    assert_int_equal(stat("/dev/null", &st), 0);
+    assert_true(S_ISCHR(st.st_mode));
 }
 
 /* ---- what a file holds beside time ---------------------------------------------------------- */
@@ -558,23 +634,16 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_copied),
-        cmocka_unit_test(test_decodes),
-        cmocka_unit_test(test_hevc),
-        cmocka_unit_test(test_priming),
-        cmocka_unit_test(test_rich_mkv),
-        cmocka_unit_test(test_rich_mp4),
-        cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_renditions),
-        cmocka_unit_test(test_picture_properties),
-        cmocka_unit_test(test_nothing_left),
-        cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_promise),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_exact),        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_copied),       cmocka_unit_test(test_decodes),
+        cmocka_unit_test(test_hevc),         cmocka_unit_test(test_priming),
+        cmocka_unit_test(test_start),        cmocka_unit_test(test_webm),
+        cmocka_unit_test(test_null),         cmocka_unit_test(test_rich_mkv),
+        cmocka_unit_test(test_rich_mp4),     cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_renditions),   cmocka_unit_test(test_picture_properties),
+        cmocka_unit_test(test_nothing_left), cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_promise),
     };
     return cmocka_run_group_tests(tests, films_setup, films_teardown);
 }

@@ -1,0 +1,688 @@
+/* File jobs through the public header: what comes out, what is refused, how a job is watched,
+ * stopped and closed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rgpu/transcode.h>
+
+#include "films.h"
+#include "support/clip.h"
+
+#define PARAMS(...)                                                                                \
+    &(const struct rgpu_transcode_params)                                                          \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+
+static const struct rgpu_rung lossless[] = {{.quality = RGPU_QUALITY_LOSSLESS, .speed = 1}};
+
+static rgpu_transcode *open_job(const struct rgpu_transcode_params *params)
+{
+    rgpu_transcode *job = NULL;
+    const int ret = rgpu_transcode_open_sized(&job, params, sizeof(*params));
+    if (ret != 0)
+        print_error("open: %s\n", rgpu_transcode_message(job));
+    assert_int_equal(ret, 0);
+    return job;
+}
+
+static struct rgpu_progress progress_of(rgpu_transcode *job)
+{
+    struct rgpu_progress progress;
+    assert_int_equal(rgpu_transcode_progress(job, &progress, sizeof(progress)), 0);
+    return progress;
+}
+
+/* Waits for the end, with an eye on what may only grow. */
+static int watch(rgpu_transcode *job)
+{
+    double percent = -1, position = 0;
+    int ret;
+    while ((ret = rgpu_transcode_wait(job, 5)) == RGPU_ERROR_AGAIN) {
+        const struct rgpu_progress p = progress_of(job);
+        assert_true(p.percent >= percent && p.percent <= 100);
+        assert_true(p.position_seconds >= position);
+        assert_true(p.state == RGPU_STATE_RUNNING || p.state == RGPU_STATE_VERIFYING);
+        assert_string_equal(rgpu_transcode_message(job), "");
+        percent = p.percent;
+        position = p.position_seconds;
+    }
+    return ret;
+}
+
+/* Runs a job that must succeed; gives its last figures. */
+static struct rgpu_progress run(const struct rgpu_transcode_params *params)
+{
+    rgpu_transcode *job = open_job(params);
+    const int ret = watch(job);
+    if (ret != 0)
+        print_error("job: %s\n", rgpu_transcode_message(job));
+    assert_int_equal(ret, 0);
+    const struct rgpu_progress p = progress_of(job);
+    assert_int_equal(p.state, RGPU_STATE_DONE);
+    assert_true(p.percent == 100 || p.percent < 0);
+    rgpu_transcode_close(&job);
+    assert_null(job);
+    return p;
+}
+
+/* The code of a job that must fail, at open or later; its message must hold `text`. */
+static int refused(const struct rgpu_transcode_params *params, const char *text)
+{
+    rgpu_transcode *job = NULL;
+    int ret = rgpu_transcode_open_sized(&job, params, sizeof(*params));
+    if (ret == 0)
+        ret = rgpu_transcode_wait(job, -1);
+    assert_non_null(job);
+    assert_int_not_equal(ret, 0);
+    assert_int_equal(rgpu_transcode_wait(job, 0), ret);
+    assert_int_equal(progress_of(job).state, RGPU_STATE_FAILED);
+    if (!strstr(rgpu_transcode_message(job), text))
+        print_error("'%s' lacks '%s'\n", rgpu_transcode_message(job), text);
+    assert_non_null(strstr(rgpu_transcode_message(job), text));
+    rgpu_transcode_close(&job);
+    return ret;
+}
+
+static const char *in_folder(const char *folder, const char *name)
+{
+    static char paths[4][FILM_PATH_MAX];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, FILM_PATH_MAX, "%s%s", folder, name);
+    return path;
+}
+
+/* Frame by frame: the same pictures at the same times, less `shift`. */
+static void expect_frames(const char *result, int track, const char *source, int first, int count,
+                          double shift)
+{
+    struct film_frame *a, *b;
+    const int got = film_frames(result, track, &a);
+    const int all = film_frames(source, 0, &b);
+    assert_true(first + count <= all);
+    assert_int_equal(got, count);
+    for (int i = 0; i < count; i++) {
+        assert_string_equal(a[i].md5, b[first + i].md5);
+        assert_true(fabs(a[i].seconds - a[0].seconds - (b[first + i].seconds - b[first].seconds)) <
+                    0.0011);
+    }
+    assert_true(fabs(a[0].seconds - (b[first].seconds - shift)) < 0.05);
+    free(a);
+    free(b);
+}
+
+/* ---- what comes out ---------------------------------------------------------------------------
+ */
+
+static const struct rgpu_rung ladder[] = {{.height = 90, .quality = 28, .speed = 1},
+                                          {.height = 48, .bitrate_kbps = 100, .speed = 1}};
+
+static void expect_ladder(const struct rgpu_progress *p)
+{
+    assert_int_equal(p->rungs_count, 2);
+    assert_string_equal(p->device, "cpu");
+    assert_int_equal(p->frames, FILM_FRAMES);
+    assert_int_equal(p->damaged, 0);
+    assert_true(p->bytes > 0 && p->segments_done > 0 && p->elapsed_seconds > 0);
+    assert_true(fabs(p->duration_seconds - 3) < 0.2 && fabs(p->position_seconds - 3) < 0.1);
+    const int heights[] = {90, 48};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(p->rungs[i].height, heights[i]);
+        assert_int_equal(p->rungs[i].frames, FILM_FRAMES);
+        assert_true(p->rungs[i].bytes > 0 && p->rungs[i].bitrate_kbps > 0);
+        assert_string_equal(p->rungs[i].codec, "h264");
+    }
+    assert_string_equal(p->rungs[0].name, "90p");
+    assert_string_equal(p->rungs[1].name, "48p");
+}
+
+static void test_ladder_in_one_file(void **state)
+{
+    static const char *const names[] = {"out.mp4", "out.mkv", "out.ts"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *folder = film_folder();
+        const char *out = in_folder(folder, names[i]);
+        const struct rgpu_progress p =
+            run(PARAMS(.input = film_path(FILM), .output = out, .rungs = ladder, .rungs_count = 2));
+        expect_ladder(&p);
+        assert_string_equal(p.rungs[1].output, out);
+        assert_int_equal(film_files(folder), 1);
+        struct film_frame *frames;
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(film_frames(out, k, &frames), FILM_FRAMES);
+            free(frames);
+        }
+        assert_true(film_number("ffprobe -v error -select_streams a -count_packets -show_entries "
+                                "stream=nb_read_packets -of csv=p=0 %s",
+                                out) > 100);
+    }
+}
+
+static void test_file_for_each_rung(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    const struct rgpu_progress p =
+        run(PARAMS(.input = film_path(FILM), .output = in_folder(folder, "x-{}.mp4"),
+                   .rungs = ladder, .rungs_count = 2));
+    expect_ladder(&p);
+    assert_int_equal(film_files(folder), 2);
+    assert_string_equal(p.rungs[0].output, in_folder(folder, "x-90p.mp4"));
+    assert_int_equal(access(in_folder(folder, "x-48p.mp4"), R_OK), 0);
+}
+
+static void test_hls(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    const struct rgpu_progress p =
+        run(PARAMS(.input = film_path(FILM), .output = in_folder(folder, "hls/"), .rungs = ladder,
+                   .rungs_count = 2, .segment_seconds = 1));
+    expect_ladder(&p);
+    for (int i = 0; i < 2; i++) {
+        struct film_frame *frames;
+        assert_int_equal(film_frames(p.rungs[i].output, 0, &frames), FILM_FRAMES);
+        free(frames);
+    }
+    assert_true(film_number("grep -c EXTINF %s", p.rungs[0].output) >= 3);
+    assert_true(film_number("grep -c STREAM-INF %shls/*.m3u8", folder) >= 2);
+}
+
+static void test_lossless_is_the_source(void **state)
+{
+    static const char *const names[] = {"out.mkv", "out.mp4", "out.ts"};
+    (void)state;
+    for (int jobs = 1; jobs <= 3; jobs++) {
+        const char *out = in_folder(film_folder(), names[jobs - 1]);
+        const struct rgpu_progress p =
+            run(PARAMS(.input = film_path(FILM), .output = out, .rungs = lossless, .rungs_count = 1,
+                       .jobs = jobs, .segment_seconds = 0.4, .verify = 1));
+        assert_true(p.segments_done >= 3);
+        assert_true(p.rungs[0].psnr_y == 100 && p.rungs[0].psnr_u == 100 &&
+                    p.rungs[0].psnr_v == 100);
+        struct film_frame *a, *b;
+        const int count = film_frames(out, 0, &a);
+        assert_int_equal(count, FILM_FRAMES);
+        assert_int_equal(film_frames(film_path(FILM), 0, &b), FILM_FRAMES);
+        for (int i = 0; i < count; i++) {
+            assert_string_equal(a[i].md5, b[i].md5);
+            assert_true(fabs(a[i].seconds - a[0].seconds - b[i].seconds + b[0].seconds) < 0.0011);
+        }
+        free(a);
+        free(b);
+    }
+}
+
+static void test_psnr_is_plausible(void **state)
+{
+    static const struct rgpu_rung rungs[] = {{.quality = 18, .speed = 2},
+                                             {.height = 48, .quality = 45, .speed = 2}};
+    (void)state;
+    const struct rgpu_progress p =
+        run(PARAMS(.input = film_path(FILM), .output = in_folder(film_folder(), "o.mkv"),
+                   .rungs = rungs, .rungs_count = 2, .verify = 1));
+    assert_true(p.rungs[0].psnr_y > 35 && p.rungs[0].psnr_y < 60);
+    assert_true(p.rungs[1].psnr_y > 15 && p.rungs[1].psnr_y < p.rungs[0].psnr_y);
+}
+
+/* Every frame is a segment of its own. */
+static void test_tiny_segments(void **state)
+{
+    (void)state;
+    assert_true(clip_make("intra.mkv", "-f lavfi -i testsrc2=size=160x90:rate=50:duration=6 "
+                                       "-c:v libx264 -preset ultrafast -g 1"));
+    for (int jobs = 1; jobs <= 3; jobs++) {
+        const char *out = in_folder(film_folder(), "o.mkv");
+        const struct rgpu_progress p =
+            run(PARAMS(.input = film_path("intra.mkv"), .output = out, .rungs = lossless,
+                       .rungs_count = 1, .jobs = jobs, .segment_seconds = 0.01));
+        assert_int_equal(p.segments_done, 300);
+        assert_int_equal(p.segments_retried, 0);
+        expect_frames(out, 0, film_path("intra.mkv"), 0, 300, 0);
+    }
+}
+
+/* A slow encoder, and more of the smallest segments than any queue holds. */
+static void test_tiny_segments_wait_for_a_slow_encoder(void **state)
+{
+    static const struct rgpu_rung slow[] = {
+        {.width = 1280, .height = 720, .speed = 7, .quality = 20}};
+    (void)state;
+    const struct rgpu_progress p =
+        run(PARAMS(.input = film_path("intra.mkv"), .output = in_folder(film_folder(), "o.mkv"),
+                   .rungs = slow, .rungs_count = 1, .upscale = 1, .segment_seconds = 0.01,
+                   .duration_seconds = 4, .threads = 1));
+    assert_int_equal(p.rungs[0].frames, 200);
+    assert_int_equal(p.segments_retried, 0);
+}
+
+static void test_window_is_exact(void **state)
+{
+    static const struct {
+        double start, duration;
+        int first, count;
+    } cases[] = {
+        {0, 1, 0, 25}, {1, 0, 25, 50}, {0.5, 1, 13, 25}, {2.9, 5, 73, 2}, {0.04, 0.04, 1, 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (int jobs = 1; jobs <= 2; jobs++) {
+            const char *out = in_folder(film_folder(), "o.mkv");
+            const struct rgpu_progress p = run(
+                PARAMS(.input = film_path(FILM), .output = out, .rungs = lossless, .rungs_count = 1,
+                       .start_seconds = cases[i].start, .duration_seconds = cases[i].duration,
+                       .jobs = jobs, .segment_seconds = 0.4, .verify = 1));
+            assert_true(p.rungs[0].psnr_y == 100);
+            expect_frames(out, 0, film_path(FILM), cases[i].first, cases[i].count, cases[i].start);
+        }
+    }
+}
+
+static void test_source_rung(void **state)
+{
+    static const struct rgpu_rung rungs[] = {{.preset = "source"}, {.height = 48, .speed = 1}};
+    (void)state;
+    for (int count = 1; count <= 2; count++) {
+        const char *out = in_folder(film_folder(), "o.mkv");
+        const struct rgpu_progress p =
+            run(PARAMS(.input = film_path(FILM), .output = out, .rungs = rungs,
+                       .rungs_count = count, .verify = 1));
+        assert_true(p.rungs[0].psnr_y == 100);
+        assert_string_equal(p.rungs[0].name, "source");
+        expect_frames(out, 0, film_path(FILM), 0, FILM_FRAMES, 0);
+    }
+}
+
+static void test_frame_rate_cap(void **state)
+{
+    static const struct rgpu_rung rungs[] = {{.fps_max = 12.5, .quality = 30, .speed = 1}};
+    (void)state;
+    const struct rgpu_progress p =
+        run(PARAMS(.input = film_path(FILM), .output = in_folder(film_folder(), "o.mkv"),
+                   .rungs = rungs, .rungs_count = 1, .verify = 1));
+    assert_in_range(p.rungs[0].frames, 37, 39);
+    assert_int_equal(p.frames, FILM_FRAMES);
+}
+
+/* ---- sound and tracks -------------------------------------------------------------------------
+ */
+
+static void expect_audio(const char *out, const char *want)
+{
+    char got[64];
+    film_ask(got, sizeof(got),
+             "ffprobe -v error -select_streams a -show_entries stream=codec_name -of csv=p=0 %s",
+             out);
+    assert_string_equal(got, want);
+}
+
+static void test_audio_modes(void **state)
+{
+    static const struct {
+        const char *audio, *name, *codec;
+    } cases[] = {{NULL, "o.mp4", "aac"},       {"copy", "o.mkv", "aac"},
+                 {"none", "o.mp4", ""},        {"aac:96", "o.mp4", "aac"},
+                 {"opus:64", "o.mkv", "opus"}, {"opus", "o.mkv", "opus"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *out = in_folder(film_folder(), cases[i].name);
+        run(PARAMS(.input = film_path(FILM), .output = out, .rungs = &ladder[1], .rungs_count = 1,
+                   .audio = cases[i].audio, .duration_seconds = 1));
+        expect_audio(out, cases[i].codec);
+    }
+}
+
+static void test_map(void **state)
+{
+    (void)state;
+    assert_true(clip_make("two.mkv",
+                          "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -f lavfi -i "
+                          "testsrc=size=80x60:rate=25:duration=1 -f lavfi -i "
+                          "sine=duration=1 -f lavfi -i sine=duration=1 -map 0 -map 1 -map 2 "
+                          "-map 3 -c:v libx264 -preset ultrafast -c:a:0 aac -c:a:1 mp3"));
+    static const struct {
+        const char *map, *audio;
+        int height;
+    } cases[] = {{"v:1,a:1", "mp3", 60}, {"0,2", "aac", 90}, {"1", "", 60}, {"v:0", "", 90}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *out = in_folder(film_folder(), "o.mkv");
+        const struct rgpu_progress p =
+            run(PARAMS(.input = film_path("two.mkv"), .output = out, .rungs = lossless,
+                       .rungs_count = 1, .map = cases[i].map, .verify = 1));
+        assert_int_equal(p.rungs[0].height, cases[i].height);
+        assert_true(p.rungs[0].psnr_y == 100);
+        expect_audio(out, cases[i].audio);
+    }
+    const char *out = in_folder(film_folder(), "o.mkv");
+    const char *in = film_path("two.mkv");
+    assert_int_equal(refused(PARAMS(.input = in, .output = out, .map = "9"), "'9'"),
+                     RGPU_ERROR_PARAM);
+    assert_int_equal(refused(PARAMS(.input = in, .output = out, .map = "v,x"), "'x'"),
+                     RGPU_ERROR_PARAM);
+    assert_int_equal(refused(PARAMS(.input = in, .output = out, .map = "a:7"), "'a:7'"),
+                     RGPU_ERROR_PARAM);
+}
+
+/* ---- warnings and refusals --------------------------------------------------------------------
+ */
+
+static bool warned(rgpu_transcode *job, const char *text)
+{
+    bool found = false;
+    for (int i = 0; rgpu_transcode_warning(job, i); i++)
+        found |= strstr(rgpu_transcode_warning(job, i), text) != NULL;
+    assert_null(rgpu_transcode_warning(job, -1));
+    assert_null(rgpu_transcode_warning(job, 1000));
+    return found;
+}
+
+static void test_warnings(void **state)
+{
+    (void)state;
+    assert_true(clip_make("c422.mkv", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -c:v "
+                                      "libx264 -preset ultrafast -pix_fmt yuv422p"));
+    rgpu_transcode *job = open_job(
+        PARAMS(.input = film_path("c422.mkv"), .output = in_folder(film_folder(), "o.mp4")));
+    assert_int_equal(watch(job), 0);
+    assert_true(warned(job, "4:2:0"));
+    rgpu_transcode_close(&job);
+
+    static const struct rgpu_rung presets[] = {{.preset = "720p"}, {.preset = "360p"}};
+    job = open_job(PARAMS(.input = film_path(FILM), .output = in_folder(film_folder(), "o.mp4"),
+                          .rungs = presets, .rungs_count = 2));
+    assert_int_equal(watch(job), 0);
+    assert_true(warned(job, "1 rung is left out"));
+    assert_int_equal(progress_of(job).rungs_count, 1);
+    rgpu_transcode_close(&job);
+}
+
+static void test_damage_is_said(void **state)
+{
+    (void)state;
+    assert_true(clip_make("whole.ts",
+                          "-f lavfi -i testsrc2=size=160x90:rate=25:duration=3 -c:v libx264 "
+                          "-preset veryfast -g 25"));
+    film_number("head -c 30000 %s >%s", film_path("whole.ts"), film_path("cut.ts"));
+    film_number("dd if=/dev/urandom of=%s bs=1 seek=12000 count=500 conv=notrunc 2>&1",
+                film_path("cut.ts"));
+    rgpu_transcode *job =
+        open_job(PARAMS(.input = film_path("cut.ts"), .output = in_folder(film_folder(), "o.mp4")));
+    assert_int_equal(watch(job), 0);
+    assert_true(progress_of(job).damaged > 0);
+    assert_true(warned(job, "damaged"));
+    rgpu_transcode_close(&job);
+}
+
+static void test_refused_parameters(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    const char *in = film_path(FILM);
+    const char *out = in_folder(folder, "o.mp4");
+#define BAD(code, text, ...) assert_int_equal(refused(PARAMS(__VA_ARGS__), text), RGPU_ERROR_##code)
+#define BAD_JOB(code, text, ...) BAD(code, text, .input = in, .output = out, __VA_ARGS__)
+    BAD(PARAM, "input", .output = out);
+    BAD(PARAM, "output", .input = in);
+    BAD(PARAM, "output", .input = in, .output = "");
+    BAD_JOB(PARAM, "rungs_count", .rungs_count = 1);
+    BAD_JOB(PARAM, "rungs_count", .rungs_count = -1);
+    BAD_JOB(PARAM, "segment", .segment_seconds = -1);
+    BAD_JOB(PARAM, "gop", .gop_seconds = NAN);
+    BAD_JOB(PARAM, "start", .start_seconds = INFINITY);
+    BAD_JOB(PARAM, "duration", .duration_seconds = -0.5);
+    BAD_JOB(PARAM, "jobs", .jobs = -1);
+    BAD_JOB(PARAM, "jobs", .jobs = 65);
+    BAD_JOB(PARAM, "threads", .threads = 2000);
+    BAD_JOB(PARAM, "start", .start_seconds = 100);
+    BAD_JOB(PARAM, "mp3", .audio = "mp3");
+    BAD_JOB(PARAM, "aac:", .audio = "aac:");
+    BAD_JOB(PARAM, "aac:5", .audio = "aac:5");
+    BAD_JOB(PARAM, "copy:64", .audio = "copy:64");
+    BAD_JOB(PARAM, "gpu9", .device = "gpu9");
+    BAD_JOB(DEVICE, "cuda:63", .device = "cuda:63");
+    BAD(PARAM, "o.xyz", .input = in, .output = in_folder(folder, "o.xyz"));
+    BAD(NOT_FOUND, "nothing.mkv", .input = film_path("nothing.mkv"), .output = out);
+    BAD(INPUT, "", .input = "/dev/null", .output = out);
+    BAD(IO, "none/", .input = in, .output = in_folder(folder, "none/deep/o.mp4"));
+    static const struct rgpu_rung bad[] = {
+        {.preset = "8k"}, {.codec = "vp9"},       {.width = -2}, {.height = 20000},
+        {.quality = 64},  {.bitrate_kbps = -1},   {.speed = 8},  {.bframes = 17},
+        {.fps_max = -1},  {.profile = "nonsense"}};
+    static const char *const texts[] = {"8k", "vp9", "-2", "20000", "64",
+                                        "-1", "p8",  "17", "-1",    "nonsense"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const int code = refused(
+            PARAMS(.input = in, .output = out, .rungs = &bad[i], .rungs_count = 1), texts[i]);
+        assert_true(code == RGPU_ERROR_PARAM || code == RGPU_ERROR_UNSUPPORTED);
+    }
+    static const struct rgpu_rung many[RGPU_RUNGS_MAX + 1];
+    BAD_JOB(PARAM, "16", .rungs = many, .rungs_count = RGPU_RUNGS_MAX + 1);
+    BAD(UNSUPPORTED, "FLV", .input = in, .output = in_folder(folder, "o.flv"), .rungs = ladder,
+        .rungs_count = 2);
+    assert_int_equal(film_files(folder), 0);
+}
+
+static void test_output_that_exists(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    const struct rgpu_transcode_params params = {.input = film_path(FILM),
+                                                 .output = in_folder(folder, "o.mkv"),
+                                                 .rungs = &ladder[1],
+                                                 .rungs_count = 1};
+    struct rgpu_transcode_params again = params;
+    run(&params);
+    assert_int_equal(refused(&params, "o.mkv"), RGPU_ERROR_EXISTS);
+    again.overwrite = 1;
+    run(&again);
+    assert_int_equal(film_files(folder), 1);
+}
+
+/* Two jobs for one name: one of them gets it, whole. */
+static void test_two_jobs_for_one_output(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    const struct rgpu_transcode_params params = {.input = film_path(FILM),
+                                                 .output = in_folder(folder, "o.mkv"),
+                                                 .rungs = lossless,
+                                                 .rungs_count = 1};
+    rgpu_transcode *a = open_job(&params), *b = NULL;
+    int second = rgpu_transcode_open_sized(&b, &params, sizeof(params));
+    const int first = rgpu_transcode_wait(a, -1);
+    if (second == 0)
+        second = rgpu_transcode_wait(b, -1);
+    assert_true((first == 0 && second == RGPU_ERROR_EXISTS) ||
+                (second == 0 && first == RGPU_ERROR_EXISTS));
+    rgpu_transcode_close(&a);
+    rgpu_transcode_close(&b);
+    expect_frames(params.output, 0, film_path(FILM), 0, FILM_FRAMES, 0);
+    assert_int_equal(film_files(folder), 1);
+}
+
+/* ---- watching and stopping --------------------------------------------------------------------
+ */
+
+static void test_waiting(void **state)
+{
+    (void)state;
+    static const struct rgpu_rung slow[] = {{.speed = 7, .quality = 20}};
+    rgpu_transcode *job =
+        open_job(PARAMS(.input = film_path(FILM), .output = in_folder(film_folder(), "o.mkv"),
+                        .rungs = slow, .rungs_count = 1));
+    assert_int_equal(rgpu_transcode_wait(job, 0), RGPU_ERROR_AGAIN);
+    assert_int_equal(rgpu_transcode_wait(job, 1), RGPU_ERROR_AGAIN);
+    assert_int_equal(rgpu_transcode_wait(job, -1), 0);
+    for (int timeout = -1; timeout <= 1; timeout++)
+        assert_int_equal(rgpu_transcode_wait(job, timeout), 0);
+    rgpu_transcode_cancel(job); /* too late: nothing changes */
+    assert_int_equal(rgpu_transcode_wait(job, 0), 0);
+    rgpu_transcode_close(&job);
+    rgpu_transcode_close(&job);
+}
+
+static void sleep_us(unsigned us)
+{
+    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+}
+
+static void test_cancel_at_any_moment(void **state)
+{
+    (void)state;
+    unsigned seed = 4711;
+    const char *const names[] = {"o.mkv", "o.mp4", "hls/", "o-{}.ts"};
+    const int threads = film_threads();
+    print_message("seed %u\n", seed);
+    for (int i = 0; i < 50; i++) {
+        const char *folder = film_folder();
+        struct rgpu_transcode_params params = {.input = film_path(FILM),
+                                               .output = in_folder(folder, names[i % 4]),
+                                               .rungs = ladder,
+                                               .rungs_count = 2,
+                                               .jobs = 1 + i % 3,
+                                               .segment_seconds = 0.4,
+                                               .verify = i % 5 == 0};
+        rgpu_transcode *job = open_job(&params);
+        sleep_us((unsigned)rand_r(&seed) % (i % 2 ? 200000 : 20000));
+        if (i % 3)
+            rgpu_transcode_cancel(job);
+        const int ret = i % 3 ? rgpu_transcode_wait(job, -1) : RGPU_ERROR_CANCELLED;
+        assert_true(ret == 0 || ret == RGPU_ERROR_CANCELLED);
+        const bool done = rgpu_transcode_wait(job, 0) == 0;
+        rgpu_transcode_close(&job);
+        if (!done && i % 3)
+            assert_int_equal(film_files(folder), 0);
+        else /* closed without a wait: all or nothing */
+            assert_int_equal(
+                film_number("find %s -name '*.tmp*' -o -name '.*' -type f | wc -l", folder), 0);
+    }
+    assert_int_equal(film_threads(), threads);
+}
+
+struct canceller {
+    rgpu_transcode *job;
+};
+
+static void *cancel_soon(void *opaque)
+{
+    const struct canceller *c = opaque;
+    sleep_us(20000);
+    rgpu_transcode_cancel(c->job);
+    return NULL;
+}
+
+/* The source is a pipe that gives nothing more: cancel must end the read. */
+static void test_cancel_of_a_stalled_source(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    const struct rgpu_rung *const rungs[] = {&lossless[0],
+                                             &(const struct rgpu_rung){.preset = "source"}};
+    film_number("ffmpeg -v error -y -i %s -c copy %s 2>&1", film_path(FILM), film_path("film.ts"));
+    for (int i = 0; i < 2; i++) {
+        int ends[2], kept = dup(STDIN_FILENO);
+        char bytes[16384];
+        FILE *film = fopen(film_path("film.ts"), "rb");
+        assert_int_equal(pipe(ends), 0);
+        assert_non_null(film);
+        for (int k = 0; k < 3; k++) { /* less than the pipe holds, enough to open */
+            const size_t size = fread(bytes, 1, sizeof(bytes), film);
+            assert_int_equal(write(ends[1], bytes, size), (ssize_t)size);
+        }
+        fclose(film);
+        dup2(ends[0], STDIN_FILENO);
+        rgpu_transcode *job = NULL;
+        pthread_t thread;
+        /* Opening may read as much as there is: then the writer goes on a little. */
+        const int ret =
+            rgpu_transcode_open(&job, .input = "-", .output = in_folder(folder, "o.mkv"),
+                                .rungs = rungs[i], .rungs_count = 1);
+        assert_int_equal(ret, 0);
+        struct canceller c = {job};
+        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &c), 0);
+        assert_int_equal(rgpu_transcode_wait(job, -1), RGPU_ERROR_CANCELLED);
+        pthread_join(thread, NULL);
+        rgpu_transcode_close(&job);
+        assert_int_equal(film_files(folder), 0);
+        close(ends[0]);
+        close(ends[1]);
+        dup2(kept, STDIN_FILENO);
+        close(kept);
+    }
+}
+
+/* ---- versions of the structs ------------------------------------------------------------------
+ */
+
+static void test_older_and_newer_structs(void **state)
+{
+    (void)state;
+    rgpu_transcode *job = NULL;
+    /* An older caller: what lies behind its struct must not be looked at. */
+    struct rgpu_transcode_params params = {.input = film_path(FILM),
+                                           .output = in_folder(film_folder(), "o.mkv"),
+                                           .rungs = &ladder[1],
+                                           .rungs_count = 1,
+                                           .device = "nonsense",
+                                           .jobs = -7,
+                                           .audio = "nonsense"};
+    assert_int_equal(
+        rgpu_transcode_open_sized(&job, &params, offsetof(struct rgpu_transcode_params, device)),
+        0);
+    assert_int_equal(rgpu_transcode_wait(job, -1), 0);
+    struct {
+        struct rgpu_progress progress;
+        char more[64];
+    } newer, untouched;
+    memset(&newer, 0x55, sizeof(newer));
+    assert_int_equal(rgpu_transcode_progress(job, &newer.progress, sizeof(newer)), 0);
+    assert_int_equal(newer.progress.state, RGPU_STATE_DONE);
+    for (size_t i = 0; i < sizeof(newer.more); i++)
+        assert_int_equal(newer.more[i], 0);
+    memset(&untouched, 0x55, sizeof(untouched));
+    const size_t older = offsetof(struct rgpu_progress, rungs);
+    assert_int_equal(rgpu_transcode_progress(job, &untouched.progress, older), 0);
+    for (size_t i = older; i < sizeof(untouched); i++)
+        assert_int_equal(((const unsigned char *)&untouched)[i], 0x55);
+    rgpu_transcode_close(&job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ladder_in_one_file),
+        cmocka_unit_test(test_file_for_each_rung),
+        cmocka_unit_test(test_hls),
+        cmocka_unit_test(test_lossless_is_the_source),
+        cmocka_unit_test(test_psnr_is_plausible),
+        cmocka_unit_test(test_tiny_segments),
+        cmocka_unit_test(test_tiny_segments_wait_for_a_slow_encoder),
+        cmocka_unit_test(test_window_is_exact),
+        cmocka_unit_test(test_source_rung),
+        cmocka_unit_test(test_frame_rate_cap),
+        cmocka_unit_test(test_audio_modes),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_damage_is_said),
+        cmocka_unit_test(test_refused_parameters),
+        cmocka_unit_test(test_output_that_exists),
+        cmocka_unit_test(test_two_jobs_for_one_output),
+        cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_cancel_at_any_moment),
+        cmocka_unit_test(test_cancel_of_a_stalled_source),
+        cmocka_unit_test(test_older_and_newer_structs),
+    };
+    return cmocka_run_group_tests(tests, films_set_up, films_tear_down);
+}
