@@ -159,11 +159,11 @@ static void count_frame(struct cutter *c, const struct item *item)
     c->digest = pts_digest_add(c->digest, item->ts);
 }
 
-/* Looks for the leading pictures of the point at the ring's front. */
-static enum window_state window_scan(struct cutter *c)
+/* Looks for pictures behind the ring's front that are shown before `ts`: the leading pictures of a
+ * point, or the last ones of the film's window. */
+static enum window_state window_scan(struct cutter *c, int64_t ts)
 {
     struct window *w = &c->window;
-    const int64_t ts = ring_at(c, 0)->ts;
     if (!w->scanned)
         *w = (struct window){.scanned = 1, .ts_min = ts};
     if (c->params.no_reorder)
@@ -262,7 +262,7 @@ static bool search(struct cutter *c)
             return false;
         c->start = ring_at(c, 0)->ts;
         if (ring_at(c, 0)->access == ACCESS_CLOSED) {
-            const enum window_state state = window_scan(c);
+            const enum window_state state = window_scan(c, ring_at(c, 0)->ts);
             if (state == WINDOW_MORE)
                 return false;
             if (state == WINDOW_DONE)
@@ -279,8 +279,6 @@ static bool is_due(const struct cutter *c, const struct item *item)
 {
     if (item->access == ACCESS_NONE || item->pkt.pts == PTS_NONE || item->ts <= c->ts_max)
         return false;
-    if (c->params.end_pts != PTS_NONE && item->ts >= c->params.end_pts)
-        return true;
     if (c->params.segment_us < 0 || item->pkt.flags & PACKET_DISCARD || c->frames == 0)
         return false;
     int64_t due;
@@ -368,12 +366,13 @@ static int event_from_stream(struct cutter *c, struct cut_event *ret)
     if (c->count == 0)
         return RGPU_ERROR_AGAIN;
     const struct item *front = ring_at(c, 0);
-    if (is_due(c, front)) {
-        const enum window_state state = window_scan(c);
+    /* The end must be said before the first frame behind it is given. */
+    const bool last = front->ts != PTS_NONE && front->ts >= film_end;
+    if (last || is_due(c, front)) {
+        const enum window_state state = window_scan(c, last ? film_end : front->ts);
         if (state == WINDOW_MORE)
             return RGPU_ERROR_AGAIN;
         if (state == WINDOW_DONE) {
-            const bool last = front->ts >= film_end;
             const size_t tail = c->window.leading_last ? c->window.leading_last + 1 : 0;
             event_tail(c, ret, last ? film_end : front->ts, tail, last);
             return 0;

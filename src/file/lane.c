@@ -12,6 +12,7 @@
 #include "file/text_track.h"
 
 #define DEFAULT_REORDER 16 /* where an encoder does not say; as deep as pictures are buffered */
+#define PRIMING_SAMPLES 2112 /* where a source does not say: what AAC encoders need at most */
 
 static const char *lane_name(const struct lane *l)
 {
@@ -379,6 +380,65 @@ static bool complete_time(const struct lane *l, AVPacket *pkt)
     return true;
 }
 
+/* Audio that an edit list of the source hides would be heard: the edit list of a result hides what
+ * lies before time zero, and other containers hide no more than a codec's delay. */
+static bool is_bared(const struct lane *l, const AVPacket *pkt)
+{
+    const bool edits = l->container == CONTAINER_MP4 || l->container == CONTAINER_HLS;
+    return pkt->flags & AV_PKT_FLAG_DISCARD && l->kind == WRITER_COPY &&
+           l->to->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && (!edits || pkt->pts >= 0);
+}
+
+/* Keeps the newest of the hidden packets: those in front of the first that is heard prime the
+ * decoder. */
+static void keep_hidden(struct lane *l, AVPacket *pkt)
+{
+    if (l->hidden_count == LANE_PRIMING_MAX) {
+        av_packet_free(&l->hidden[0]);
+        memmove(&l->hidden[0], &l->hidden[1], (LANE_PRIMING_MAX - 1) * sizeof(l->hidden[0]));
+        l->hidden_count--;
+    }
+    l->hidden[l->hidden_count++] = pkt;
+}
+
+static void drop_hidden(struct lane *l)
+{
+    for (int i = 0; i < l->hidden_count; i++)
+        av_packet_free(&l->hidden[i]);
+    l->hidden_count = 0;
+}
+
+static int take_copy(struct lane *l, AVPacket *pkt, struct error *err)
+{
+    pkt->flags &= ~AV_PKT_FLAG_DISCARD;
+    return l->bsf ? filter(l, pkt, err) : take_filtered(l, pkt, err);
+}
+
+/* The first packet that is heard has come: what primes the decoder for it goes in front, all else
+ * that was hidden is left out. Later on nothing needs priming. */
+static int take_hidden(struct lane *l, const AVPacket *heard, struct error *err)
+{
+    const AVCodecParameters *par = l->to->codecpar;
+    const int padding = l->source->stream->codecpar->initial_padding;
+    const int count = l->packets == 0 ? l->hidden_count : 0;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < count; i++) {
+        AVPacket *pkt = l->hidden[i];
+        int64_t most = pkt->duration;
+        if (par->sample_rate > 0)
+            most = av_rescale_q(padding > 0 ? padding : PRIMING_SAMPLES,
+                                (AVRational){1, par->sample_rate}, l->from);
+        if (padding <= 0 && most < pkt->duration)
+            most = pkt->duration;
+        if (heard->pts - pkt->pts > most)
+            continue;
+        l->hidden[i] = NULL;
+        rc = take_copy(l, pkt, err);
+    }
+    drop_hidden(l);
+    return rc;
+}
+
 int lane_copy(struct lane *l, AVPacket *pkt, struct error *err)
 {
     if (!pkt)
@@ -394,12 +454,20 @@ int lane_copy(struct lane *l, AVPacket *pkt, struct error *err)
     }
     pkt->pts -= l->shift;
     pkt->dts -= l->shift;
-    /* What an edit list of the source hides lies before time zero, and an edit list hides it again.
-     */
-    pkt->flags &= ~AV_PKT_FLAG_DISCARD;
-    if (l->to->codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE)
+    if (l->to->codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE) {
+        pkt->flags &= ~AV_PKT_FLAG_DISCARD;
         return take_subtitle(l, pkt, err);
-    return l->bsf ? filter(l, pkt, err) : take_filtered(l, pkt, err);
+    }
+    if (is_bared(l, pkt)) {
+        keep_hidden(l, pkt);
+        return 0;
+    }
+    const int rc = l->hidden_count > 0 ? take_hidden(l, pkt, err) : 0;
+    if (rc < 0) {
+        av_packet_free(&pkt);
+        return rc;
+    }
+    return take_copy(l, pkt, err);
 }
 
 void lane_progress(struct lane *l, int64_t pts_us)
@@ -440,6 +508,7 @@ void lane_close(struct lane *l)
     for (int i = 0; i < l->early_count; i++)
         packet_done(&l->early[i]);
     free(l->early);
+    drop_hidden(l);
     av_packet_free(&l->held);
     av_bsf_free(&l->bsf);
     text_track_close(&l->text);

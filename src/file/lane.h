@@ -17,6 +17,7 @@ struct AVStream;
 struct text_track;
 
 #define LANE_EARLY_MAX 65536 /* packets that wait for their header */
+#define LANE_PRIMING_MAX 8   /* hidden packets in front of the first that is heard */
 
 struct lane {
     enum writer_track_kind kind;
@@ -45,6 +46,8 @@ struct lane {
     struct text_track *text;  /* owned; or NULL: not converted */
     struct AVPacket *held;    /* owned; MP4 text: ends where the next one begins */
     bool holds;
+    struct AVPacket *hidden[LANE_PRIMING_MAX]; /* owned; they may prime the decoder; oldest first */
+    int hidden_count;
     int64_t resample_last; /* state of av_rescale_delta */
     bool resample;         /* `from` is coarser than samples: their exact time is rebuilt */
     int64_t last_dts;

@@ -24,6 +24,7 @@ struct stream {
     int64_t delay;     /* MKV: added to time stamps; muxer's time base */
     int64_t delay_ns;  /* MKV: to be written into the header; 0: nothing */
     int text_box;      /* MP4 text: 0 no, 1 nothing written yet, 2 begun */
+    bool settled;      /* MKV, AAC: the header has the codec's own already */
 };
 
 struct mux {
@@ -289,6 +290,9 @@ int mux_start(struct mux *m, int64_t later_us, struct error *err)
         AVStream *st = m->format->streams[i];
         if (m->container == CONTAINER_MP4 && st->codecpar->codec_id == AV_CODEC_ID_MOV_TEXT)
             m->streams[i].text_box = 1;
+        m->streams[i].settled = m->container == CONTAINER_MKV &&
+                                st->codecpar->codec_id == AV_CODEC_ID_AAC &&
+                                st->codecpar->extradata_size > 0;
         /* All ticks of n/d are ticks of 1/d. */
         st->time_base.num = 1;
     }
@@ -336,6 +340,18 @@ static int begin_text(struct mux *m, AVStream *st, struct error *err)
     return rc;
 }
 
+/* The MKV muxer writes AAC's configuration again where a packet brings it, but leaves room for that
+ * only where it had none at first: else it would write over what follows. */
+static void drop_config(AVPacket *pkt)
+{
+    for (int i = 0; i < pkt->side_data_elems; i++) {
+        if (pkt->side_data[i].type != AV_PKT_DATA_NEW_EXTRADATA)
+            continue;
+        av_freep(&pkt->side_data[i].data);
+        pkt->side_data[i--] = pkt->side_data[--pkt->side_data_elems];
+    }
+}
+
 int mux_write(struct mux *m, int stream, AVPacket *pkt, struct error *err)
 {
     AVStream *st = m->format->streams[stream];
@@ -356,6 +372,8 @@ int mux_write(struct mux *m, int stream, AVPacket *pkt, struct error *err)
     pkt->time_base = st->time_base;
     pkt->stream_index = stream;
     pkt->pos = -1;
+    if (s->settled)
+        drop_config(pkt);
     const int64_t grow = m->format->oformat->flags & AVFMT_TS_NONSTRICT ? 0 : 1;
     if (s->last_dts != AV_NOPTS_VALUE && pkt->dts < s->last_dts + grow) {
         pkt->dts = s->last_dts + grow;

@@ -373,8 +373,12 @@ int outputs_finish(struct outputs *o, struct error *err)
     int ret = 0;
     for (int i = 0; i < o->count && ret == 0; i++)
         ret = writer_complete(o->outputs[i].writer, err);
-    for (int i = 0; i < o->count && ret == 0; i++)
-        ret = writer_place(o->outputs[i].writer, err);
+    int placed = 0;
+    while (placed < o->count && ret == 0 &&
+           (ret = writer_place(o->outputs[placed].writer, err)) == 0)
+        placed++;
+    for (int i = 0; i < placed && ret != 0; i++)
+        writer_unplace(o->outputs[i].writer);
     return ret;
 }
 

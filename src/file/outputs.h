@@ -52,8 +52,8 @@ int outputs_header(struct outputs *o, int rendition, const struct track *track, 
 int outputs_video(struct outputs *o, int rendition, struct packet *pkt, struct error *err);
 int outputs_video_end(struct outputs *o, struct error *err);
 
-/* Completes all files and puts them in place. On error what was put in place before is left only
- * where it had replaced an older file. */
+/* Completes all files and puts them in place: all or, on error, none. Where the file system cannot
+ * exchange two files, one that has replaced an older one stays. */
 int outputs_finish(struct outputs *o, struct error *err);
 
 int outputs_warnings_count(const struct outputs *o);

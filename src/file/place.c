@@ -24,11 +24,12 @@ struct place {
     char *name; /* last component of the destination, links followed */
     int dir;    /* folder of the destination */
     int fd;     /* file: what is written; folder: the temporary folder */
-    /* Temporary name in `dir`; empty: none. Once a folder is in place: that of the one before it.
-     */
+    /* Temporary name in `dir`; empty: none. Once in place: that of what was there before. */
     char temp[NAME_MAX + 1];
     enum place_state state;
-    bool folder, overwrite, exists, direct, replaced;
+    bool folder, overwrite, exists, direct;
+    bool replaced; /* what was there before is kept under `temp` */
+    bool lost;     /* what was there before is gone for good */
 };
 
 static int fail(struct error *err, const struct place *p, const char *what)
@@ -281,6 +282,23 @@ static int rename_new(int dir, const char *from, const char *to)
     return renameat(dir, from, dir, to);
 }
 
+/* The old file changes names with the new one, so that it can come back; where the file system
+ * cannot do that, it is gone. */
+static int replace_file(struct place *p)
+{
+    struct stat st;
+    if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return renameat(p->dir, p->temp, p->dir, p->name);
+    if (!S_ISDIR(st.st_mode) &&
+        renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE) == 0) {
+        p->replaced = true;
+        return 0;
+    }
+    const int rc = renameat(p->dir, p->temp, p->dir, p->name);
+    p->lost = rc == 0;
+    return rc;
+}
+
 static int commit_file(struct place *p, struct error *err)
 {
     if (p->direct) {
@@ -290,13 +308,13 @@ static int commit_file(struct place *p, struct error *err)
     if (!p->temp[0] && link_temp(p) < 0)
         goto failed;
     if (p->state != PLACE_DONE) {
-        const int rc = p->overwrite ? renameat(p->dir, p->temp, p->dir, p->name)
-                                    : rename_new(p->dir, p->temp, p->name);
+        const int rc = p->overwrite ? replace_file(p) : rename_new(p->dir, p->temp, p->name);
         if (rc != 0)
             goto failed;
     }
     p->state = PLACE_DONE;
-    p->temp[0] = 0;
+    if (!p->replaced)
+        p->temp[0] = 0;
     /* The name is there; if the folder cannot be synced, that is as good as it gets. */
     (void)fsync(p->dir);
     return 0;
@@ -496,9 +514,18 @@ static int commit_folder(struct place *p, struct error *err)
     return 0;
 }
 
+/* Whether the name still leads to the file that was written. */
+static bool is_ours(const struct place *p)
+{
+    struct stat own, there;
+    return fstat(p->fd, &own) == 0 &&
+           fstatat(p->dir, p->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
 void place_revert(struct place *p)
 {
-    if (!p->folder || p->state != PLACE_DONE)
+    if (p->state != PLACE_DONE || p->direct || p->lost || (!p->folder && !is_ours(p)))
         return;
     if (p->replaced) {
         if (exchange(p) != 0)
@@ -509,7 +536,7 @@ void place_revert(struct place *p)
             p->temp[0] = 0;
             return;
         }
-        if (p->exists)
+        if (p->folder && p->exists)
             (void)mkdirat(p->dir, p->name, 0777);
     }
     p->replaced = false;

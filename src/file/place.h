@@ -45,8 +45,8 @@ int place_sync(struct place *p, struct error *err);
 /* Puts what was synced in place. */
 int place_commit(struct place *p, struct error *err);
 
-/* Takes a committed folder back: what was there before is there again, as far as the file system
- * lets it. A folder that was replaced is removed by place_close, so this works until then. */
+/* Takes back what was committed: what was there before is there again, as far as the file system
+ * lets it. What was replaced is removed by place_close, so this works until then. */
 void place_revert(struct place *p);
 
 /* Frees; removes what was written unless it is in place. Takes NULL, writes NULL. */

@@ -655,6 +655,12 @@ int writer_place(struct writer *w, struct error *err)
     return w->hls ? hls_place(w->hls, err) : place_commit(w->place, err);
 }
 
+void writer_unplace(struct writer *w)
+{
+    if (w->place)
+        place_revert(w->place);
+}
+
 int64_t writer_shift_us(const struct writer *w)
 {
     return w->later_us;

@@ -99,6 +99,10 @@ int writer_complete(struct writer *w, struct error *err);
  * when all are whole). */
 int writer_place(struct writer *w, struct error *err);
 
+/* Takes a placed file back, until writer_close: what was there before is there again, as far as the
+ * file system lets it. An HLS folder stays; nothing if not placed. */
+void writer_unplace(struct writer *w);
+
 /* Whole seconds, in microseconds, by which the result's time line is later than the source's (less
  * shift_us), because the container cannot hold what it begins with: FLV and MPEG-TS have no
  * negative decoding times. 0 nearly always in MP4, MKV and HLS. Known once all tracks have begun.
