@@ -314,6 +314,8 @@ int rgpu_bench(const char *device, double seconds,
 {
     static const int sizes[][2] = {{1280, 720}, {1920, 1080}, {3840, 2160}};
     struct error err = {0};
+    if (!result)
+        return RGPU_ERROR_PARAM;
     struct bench *b = calloc(1, sizeof(*b));
     if (!b)
         return RGPU_ERROR_MEMORY;

@@ -135,7 +135,7 @@ static int read_one(struct rgpu_transcode *t, struct error *err)
         return end_input(t, err);
     if (ret != 0 && transcode_cancelled(t))
         return error_set(err, RGPU_ERROR_CANCELLED, "cancelled");
-    if (ret == RGPU_ERROR_INPUT || ret == RGPU_ERROR_IO) {
+    if (ret == RGPU_ERROR_INPUT) {
         /* What came before the damage is worth keeping. */
         transcode_warn(t, "the input ended early: %s", reading.text);
         t->damaged++;

@@ -30,16 +30,17 @@ const char *rgpu_error_text(int code)
     }
 }
 
-int error_set(struct error *err, int code, const char *format, ...)
+struct error *error_print(struct error *err, const char *format, ...)
 {
     if (err) {
+        int number = errno;
         va_list args;
         va_start(args, format);
-        err->code = code;
         vsnprintf(err->text, sizeof(err->text), format, args);
         va_end(args);
+        errno = number;
     }
-    return code;
+    return err;
 }
 
 int error_from_errno(int errno_value)
@@ -68,9 +69,4 @@ int error_from_errno(int errno_value)
     default:
         return RGPU_ERROR_IO;
     }
-}
-
-int error_memory(struct error *err, const char *what)
-{
-    return error_set(err, RGPU_ERROR_MEMORY, "out of memory for %s", what);
 }

@@ -15,14 +15,30 @@ struct error {
     char text[ERROR_TEXT_MAX];
 };
 
-/* Fills `err` (may be NULL) and returns `code`, so that `return error_set(...)` reads well. */
-int error_set(struct error *err, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Fills `err` (may be NULL) and gives `code`, so that `return error_set(...)` reads well:
+ *     int error_set(struct error *err, int code, const char *format, ...);
+ * Each argument is evaluated once. A macro, so that compilers and analyzers see which code comes
+ * back; through a variadic function they do not. */
+#define error_set(err, code, ...) error_mark(error_print((err), __VA_ARGS__), (code))
+
+/* The halves of error_set. error_print fills the text, keeps errno, and gives `err`. */
+struct error *error_print(struct error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static inline int error_mark(struct error *err, int code)
+{
+    if (err)
+        err->code = code;
+    return code;
+}
 
 /* Code for an errno value: ENOSPC gives RGPU_ERROR_NO_SPACE, and so on; IO where none fits. */
 int error_from_errno(int errno_value);
 
 /* Out of memory, naming what the memory was for. */
-int error_memory(struct error *err, const char *what);
+static inline int error_memory(struct error *err, const char *what)
+{
+    return error_set(err, RGPU_ERROR_MEMORY, "out of memory for %s", what);
+}
 
 #endif

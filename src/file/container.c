@@ -139,13 +139,15 @@ bool container_takes(enum container container, const struct reader_track *track,
             takes = takes_cover(container, id);
         break;
     case TRACK_AUDIO:
-        what = "this audio codec";
+        what = track->is_untold ? "audio of unknown properties" : "this audio codec";
         /* The tables of FLV and TS have only some of the sampling rates of MP3. */
         if (container == CONTAINER_FLV && id == AV_CODEC_ID_MP3)
             takes = track->sample_rate == 44100 || track->sample_rate == 22050 ||
                     track->sample_rate == 11025;
         if (container == CONTAINER_MP4 && id == AV_CODEC_ID_MP3)
             takes = track->sample_rate >= 16000;
+        if (track->is_untold)
+            takes = false;
         break;
     case TRACK_SUBTITLE:
         what = container_text_codec(CONTAINER_MKV, id) != AV_CODEC_ID_NONE ? "this text format"

@@ -11,7 +11,7 @@
 #include "file/sets.h"
 #include "file/text_track.h"
 
-#define DEFAULT_REORDER 16 /* where an encoder does not say; as deep as pictures are buffered */
+#define DEFAULT_REORDER 16   /* where an encoder does not say; as deep as pictures are buffered */
 #define PRIMING_SAMPLES 2112 /* where a source does not say: what AAC encoders need at most */
 
 static const char *lane_name(const struct lane *l)
@@ -420,6 +420,8 @@ static int take_hidden(struct lane *l, const AVPacket *heard, struct error *err)
 {
     const AVCodecParameters *par = l->to->codecpar;
     const int padding = l->source->stream->codecpar->initial_padding;
+    /* A packet that begins before time zero is heard from there on. */
+    const int64_t start = FFMAX(heard->pts, 0);
     const int count = l->packets == 0 ? l->hidden_count : 0;
     int rc = 0;
     for (int i = 0; rc == 0 && i < count; i++) {
@@ -430,7 +432,7 @@ static int take_hidden(struct lane *l, const AVPacket *heard, struct error *err)
                                 (AVRational){1, par->sample_rate}, l->from);
         if (padding <= 0 && most < pkt->duration)
             most = pkt->duration;
-        if (heard->pts - pkt->pts > most)
+        if (start - pkt->pts > most)
             continue;
         l->hidden[i] = NULL;
         rc = take_copy(l, pkt, err);

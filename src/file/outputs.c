@@ -114,8 +114,9 @@ static int add_source_track(struct outputs *o, const struct outputs_params *para
     if (track->kind == TRACK_AUDIO) {
         if (params->audio == AUDIO_NONE)
             return 0;
+        /* Where nothing is told of it, there is nothing to decode; the writer says so. */
         const bool copy =
-            params->audio == AUDIO_COPY ||
+            params->audio == AUDIO_COPY || track->is_untold ||
             (params->audio == AUDIO_AUTO && container_takes(o->container, track, NULL));
         if (!copy) {
             int ret = open_audio(o, params, track, err);

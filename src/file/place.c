@@ -289,8 +289,7 @@ static int replace_file(struct place *p)
     struct stat st;
     if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return renameat(p->dir, p->temp, p->dir, p->name);
-    if (!S_ISDIR(st.st_mode) &&
-        renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE) == 0) {
+    if (!S_ISDIR(st.st_mode) && renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE) == 0) {
         p->replaced = true;
         return 0;
     }
@@ -518,8 +517,7 @@ static int commit_folder(struct place *p, struct error *err)
 static bool is_ours(const struct place *p)
 {
     struct stat own, there;
-    return fstat(p->fd, &own) == 0 &&
-           fstatat(p->dir, p->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+    return fstat(p->fd, &own) == 0 && fstatat(p->dir, p->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
            own.st_dev == there.st_dev && own.st_ino == there.st_ino;
 }
 

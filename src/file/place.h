@@ -3,8 +3,9 @@
  * A file is written without a name (O_TMPFILE) where the file system can, else as
  * `.NAME.rgpu-XXXXXX` beside its destination; a folder always under such a name. The end is one
  * link, rename or exchange, so that the destination is either the old or the new. A symbolic link
- * at the destination stays, what it points to is replaced. Permissions (and, where allowed, the
- * owner) of a file that is replaced are kept. /dev/null is written to directly.
+ * at the destination stays, what it points to is replaced. What was replaced is kept under a
+ * temporary name until place_close. Permissions (and, where allowed, the owner) of a file that is
+ * replaced are kept. /dev/null is written to directly.
  *
  * A folder is only replaced if everything in it looks like what src/file/hls.c writes; see
  * place_folder_commit.

@@ -95,6 +95,7 @@ static int end_of_input(struct reader *r)
         return end_with(r, source_explain(&r->source, f->pb->error, &r->ended_error));
     const int64_t duration = reader_duration_us(r);
     int64_t length;
+    r->damaged += holes_follow(&r->holes, INT64_MAX);
     if (f->duration_estimation_method == AVFMT_DURATION_FROM_STREAM && duration > 0 &&
         r->farthest_us != INT64_MIN &&
         !__builtin_sub_overflow(r->farthest_us, reader_start_us(r), &length) &&
@@ -170,6 +171,7 @@ int reader_read_ahead(struct reader *r)
         av_packet_free(&item.av);
         return 0;
     }
+    r->damaged += holes_follow(&r->holes, item.av->pos);
     shift_time(r, item.av);
     note_end(r, item.av);
     if (item.is_video) {
@@ -280,6 +282,12 @@ static int open_format(struct reader *r, struct error *err)
         return error_set(err, RGPU_ERROR_LIMIT, "%s has %u tracks, more than %d",
                          source_name(&r->source), r->format->nb_streams, READER_TRACKS_MAX);
     return 0;
+}
+
+static void open_holes(struct reader *r)
+{
+    if (r->source.size_bytes && av_match_name("matroska", r->format->iformat->name))
+        holes_init(&r->holes, source_again(&r->source), r->source.size_bytes);
 }
 
 static int describe_tracks(struct reader *r, struct error *err)
@@ -407,7 +415,7 @@ static int look_at_beginning(struct reader *r, struct error *err)
         anchors += q->look.anchor && q->av->pts != AV_NOPTS_VALUE;
     }
     if (r->ended == RGPU_ERROR_MEMORY || r->ended == RGPU_ERROR_CANCELLED ||
-        (r->ended == RGPU_ERROR_IO && r->queue_count == 0)) {
+        (r->ended == RGPU_ERROR_INPUT && r->queue_count == 0)) {
         if (err)
             *err = r->ended_error;
         return r->ended;
@@ -431,6 +439,8 @@ static int open_all(struct reader *r, const struct reader_params *params, struct
     if (rc == 0)
         rc = describe_tracks(r, err);
     if (rc == 0)
+        open_holes(r);
+    if (rc == 0)
         rc = choose_video(r, params->video_track, err);
     if (rc == 0 && r->video >= 0)
         rc = look_at_beginning(r, err);
@@ -444,7 +454,7 @@ int reader_open(struct reader **ret, const struct reader_params *params, struct 
     struct reader *r = calloc(1, sizeof(*r));
     if (!r)
         return error_memory(err, "the input");
-    r->source.fd = r->source.wake_fd = -1;
+    r->source.fd = r->source.wake_fd = r->holes.fd = -1;
     r->video = -1;
     r->farthest_us = INT64_MIN;
     r->path = strdup(params->path);
@@ -477,6 +487,7 @@ void reader_close(struct reader **r)
     timeline_done(&x->timeline);
     video_state_done(&x->state);
     avformat_close_input(&x->format);
+    holes_done(&x->holes);
     source_close(&x->source);
     free(x->path);
     free(x);

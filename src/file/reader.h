@@ -38,6 +38,8 @@ struct reader_track {
     bool is_default, is_forced;
     bool is_cover;             /* attached picture: a still, copied like an attachment */
     int sample_rate, channels; /* audio */
+    bool is_untold;            /* audio of which the file does not tell codec, rate or channels, as
+                                * where it is cut off before the first sample: of no use */
     int64_t bit_rate_bps;      /* 0 unknown */
     int rotation_degrees;      /* clockwise, of the container's display matrix: 0, 90, 180, 270 */
     struct rational time_base;
@@ -67,8 +69,9 @@ struct reader_params {
 struct reader;
 
 /* Opens and probes. NOT_FOUND, ACCESS, INPUT (not media, empty, truncated header, a directory, a
- * device file), UNSUPPORTED (a video track of an unknown kind) with one line that names path and
- * remedy. */
+ * device file, all else that keeps it from being read), UNSUPPORTED (a video track of an unknown
+ * kind), LIMIT, MEMORY, CANCELLED, PARAM with one line that names path and remedy. Never IO or
+ * NO_SPACE, which speak of outputs. */
 int reader_open(struct reader **ret, const struct reader_params *params, struct error *err);
 
 int reader_tracks_count(const struct reader *r);
@@ -89,12 +92,13 @@ int64_t reader_size_bytes(const struct reader *r); /* 0 unknown (a pipe) */
  * order (decoder_params.timestamps_by_order) and the film cannot be cut. Known after open. */
 bool reader_timestamps_by_order(const struct reader *r);
 
-/* Next packet. 0; RGPU_ERROR_END; INPUT or IO for damage that ends reading early: what came before
- * stays valid. Damage that can be skipped is counted. */
+/* Next packet. 0; RGPU_ERROR_END; INPUT for damage that ends reading early: what came before stays
+ * valid. Damage that can be skipped is counted. */
 int reader_next(struct reader *r, struct reader_packet *ret, struct error *err);
 void reader_packet_done(struct reader_packet *pkt);
 
-/* Packets that were dropped or marked because the file is damaged, so far. */
+/* Packets that were dropped or marked because the file is damaged, and holes in the file, so far.
+ */
 int64_t reader_damaged_count(const struct reader *r);
 
 /* Interrupts a blocking read, from any thread. */

@@ -3,6 +3,7 @@
 #define FILE_READER_INTERNAL_H
 
 #include "file/reader.h"
+#include "file/reader_holes.h"
 #include "file/reader_source.h"
 #include "file/reader_timeline.h"
 #include "file/reader_video.h"
@@ -23,6 +24,7 @@ struct reader {
     int video; /* selected track; -1: none */
     struct video_state state;
     struct timeline timeline;
+    struct holes holes;
     struct reader_queued *queue; /* owned ring: packets read ahead */
     size_t queue_capacity, queue_head, queue_count, queue_bytes;
     int ended; /* 0, or what reader_next returns once the queue is empty */

@@ -15,6 +15,7 @@ static void forget(struct reader *r)
     reader_queue_drop(r, r->queue_count, false);
     video_state_reset(&r->state);
     timeline_reset(&r->timeline);
+    holes_reset(&r->holes);
     r->ended = 0;
     r->damaged = 0; /* what is read again is counted again */
     r->farthest_us = INT64_MIN;
@@ -81,7 +82,9 @@ static int seek_video(struct reader *r, int64_t target_us, struct error *err)
             from_us = target_us - back_us[k];
         const int64_t from = rational_rescale(from_us, MICROSECONDS, tb, ROUND_DOWN);
         if (!move(r, from, from_us == first_us))
-            return k == 0 ? 0 : RGPU_ERROR_IO;
+            return k == 0 ? 0
+                          : error_set(err, RGPU_ERROR_INPUT, "%s: seeking failed",
+                                      source_name(&r->source));
         forget(r);
         size_t at;
         find_access(r, target, &at);
@@ -112,8 +115,6 @@ int reader_seek(struct reader *r, int64_t start_us, struct error *err)
             forget(r);
     } else if (has_time(r)) {
         rc = seek_video(r, target_us, err);
-        if (rc == RGPU_ERROR_IO)
-            rc = error_set(err, rc, "%s: seeking failed", source_name(&r->source));
     }
     return rc;
 }

@@ -21,6 +21,15 @@ const char *source_name(const struct source *s)
     return strcmp(s->path, "-") == 0 ? "standard input" : s->path;
 }
 
+/* IO and NO_SPACE speak of outputs. */
+static int code_from_errno(int errno_value)
+{
+    const int code = error_from_errno(errno_value);
+    return code == RGPU_ERROR_IO || code == RGPU_ERROR_NO_SPACE || code == RGPU_ERROR_EXISTS
+               ? RGPU_ERROR_INPUT
+               : code;
+}
+
 /* ---- pipes ---------------------------------------------------------------------------------- */
 
 static int pipe_read(void *opaque, uint8_t *data, int size)
@@ -60,7 +69,7 @@ static int open_fd(struct source *s, bool seekable, struct error *err)
 {
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake_fd < 0)
-        return error_set(err, error_from_errno(errno), "no event descriptor for %s: %s",
+        return error_set(err, code_from_errno(errno), "no event descriptor for %s: %s",
                          source_name(s), strerror(errno));
     uint8_t *buffer = av_malloc(PIPE_BUFFER);
     if (buffer)
@@ -94,7 +103,7 @@ static int open_standard_input(struct source *s, struct error *err)
 {
     struct stat st;
     if (fstat(STDIN_FILENO, &st) < 0)
-        return error_set(err, error_from_errno(errno), "standard input cannot be read: %s",
+        return error_set(err, code_from_errno(errno), "standard input cannot be read: %s",
                          strerror(errno));
     /* A socket is as good as a pipe here: that is how programs hand data over. */
     const int rc = S_ISSOCK(st.st_mode) ? 0 : refuse_kind(s, st.st_mode, err);
@@ -114,13 +123,13 @@ static int open_file(struct source *s, const struct stat *st, struct error *err)
     if (rc < 0)
         return rc;
     if (access(s->path, R_OK) < 0)
-        return error_set(err, error_from_errno(errno), "%s cannot be read: %s", s->path,
+        return error_set(err, code_from_errno(errno), "%s cannot be read: %s", s->path,
                          strerror(errno));
     if (S_ISFIFO(st->st_mode)) {
         /* Without waiting for a writer, which poll does better. */
         s->fd = open(s->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         if (s->fd < 0)
-            return error_set(err, error_from_errno(errno), "%s cannot be read: %s", s->path,
+            return error_set(err, code_from_errno(errno), "%s cannot be read: %s", s->path,
                              strerror(errno));
         return open_fd(s, false, err);
     }
@@ -154,11 +163,16 @@ int source_open(struct source *ret, const char *path, struct error *err)
         ret->url = av_strdup(path);
         rc = ret->url ? 0 : error_memory(err, "an address");
     } else {
-        rc = error_set(err, error_from_errno(errno), "%s: %s", path, strerror(errno));
+        rc = error_set(err, code_from_errno(errno), "%s: %s", path, strerror(errno));
     }
     if (rc < 0)
         source_close(ret);
     return rc;
+}
+
+int source_again(const struct source *s)
+{
+    return s->fd >= 0 ? fcntl(s->fd, F_DUPFD_CLOEXEC, 0) : open(s->path, O_RDONLY | O_CLOEXEC);
 }
 
 void source_cancel(struct source *s)
@@ -250,5 +264,7 @@ int source_explain(const struct source *s, int av_error, struct error *err)
     if (av_error == AVERROR_DEMUXER_NOT_FOUND || av_error == AVERROR_PROTOCOL_NOT_FOUND ||
         av_error == AVERROR_PATCHWELCOME)
         return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s: %s", name, text);
-    return error_set(err, RGPU_ERROR_IO, "%s: %s", name, text);
+    if (av_error == AVERROR(EIO) && s->size_bytes)
+        return error_set(err, RGPU_ERROR_INPUT, "%s cannot be read, or is cut off: %s", name, text);
+    return error_set(err, RGPU_ERROR_INPUT, "%s: %s", name, text);
 }

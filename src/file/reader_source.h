@@ -21,11 +21,14 @@ struct source {
     int wake_fd;            /* owned; readable once cancelled; -1 without `io` */
 };
 
-/* NOT_FOUND, ACCESS, UNSUPPORTED (directory, device, socket), INPUT (empty). */
+/* NOT_FOUND, ACCESS, LIMIT, INPUT (directory, device, socket, empty, all else). */
 int source_open(struct source *ret, const char *path, struct error *err);
 
 /* Name to write in messages: the path, or "standard input". */
 const char *source_name(const struct source *s);
+
+/* Another descriptor of a source that is a file, for reading at offsets; -1 on failure. */
+int source_again(const struct source *s);
 
 /* A line for a source that libavformat could not open, given its error code. */
 int source_explain(const struct source *s, int av_error, struct error *err);

@@ -250,6 +250,7 @@ int reader_track_init(struct reader_track *ret, const struct AVStream *stream)
     if (t.kind == TRACK_AUDIO) {
         t.sample_rate = par->sample_rate;
         t.channels = par->ch_layout.nb_channels;
+        t.is_untold = par->codec_id == AV_CODEC_ID_NONE || t.sample_rate <= 0 || t.channels <= 0;
     }
     if (t.kind == TRACK_VIDEO && video_init(&t, stream) < 0) {
         *ret = (struct reader_track){0};

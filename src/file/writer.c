@@ -157,7 +157,10 @@ static bool keeps(struct writer *w, const struct reader_track *t)
     /* The time code is in the video track's tags too, and its track is made anew of them. */
     const bool timecode = t->stream->codecpar->codec_tag == MKTAG('t', 'm', 'c', 'd') &&
                           w->container == CONTAINER_MP4;
-    if (!takes && !timecode)
+    if (t->is_untold)
+        warn(w, "audio track %d is left out: the input does not tell its codec, rate or channels",
+             t->index);
+    else if (!takes && !timecode)
         warn_dropped(w, t, "");
     return takes;
 }

@@ -275,7 +275,7 @@ static void test_window_is_exact(void **state)
         double start, duration;
         int first, count;
     } cases[] = {
-        {0, 1, 0, 25}, {1, 0, 25, 50}, {0.5, 1, 13, 25}, {2.9, 5, 73, 2}, {0.04, 0.04, 1, 1}};
+        {0, 1, 0, 25}, {1, 0, 25, 50}, {0.5, 1, 12, 25}, {2.9, 5, 72, 3}, {0.04, 0.04, 1, 1}};
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (int jobs = 1; jobs <= 2; jobs++) {
@@ -564,9 +564,9 @@ static void test_cancel_at_any_moment(void **state)
         rgpu_transcode_close(&job);
         if (!done && i % 3)
             assert_int_equal(film_files(folder), 0);
-        else /* closed without a wait: all or nothing */
-            assert_int_equal(
-                film_number("find %s -name '*.tmp*' -o -name '.*' -type f | wc -l", folder), 0);
+        char left[FILM_PATH_MAX];
+        film_ask(left, sizeof(left), "find %s -name '.*'", folder);
+        assert_string_equal(left, "");
     }
     assert_int_equal(film_threads(), threads);
 }

@@ -325,6 +325,54 @@ static void test_foreign(void **state)
     assert_int_equal(place_folder(&p, "none/hls", true, &err), RGPU_ERROR_NOT_FOUND);
 }
 
+/* A file that was put in place is taken back: the old one is there again, or none. */
+static void test_revert_file(void **state)
+{
+    (void)state;
+    struct error err;
+    for (int i = 0; i < 8; i++) {
+        const bool old = i & 1;
+        struct place *p = NULL;
+        refuse_tmpfile = i & 2;
+        refuse_rename = i & 4;
+        if (old)
+            save("revert", "old");
+        assert_int_equal(place_file(&p, "revert", true, NULL, &err), 0);
+        assert_int_equal(write(place_fd(p), "new", 3), 3);
+        assert_int_equal(place_commit(p, &err), 0);
+        expect("revert", "new");
+        place_revert(p);
+        if (old)
+            expect("revert", refuse_rename ? "new" : "old");
+        else
+            assert_int_equal(access("revert", F_OK), -1);
+        place_close(&p);
+        if (old)
+            expect("revert", refuse_rename ? "new" : "old");
+        else
+            assert_int_equal(access("revert", F_OK), -1);
+        assert_int_equal(entries("."), old ? 1 : 0);
+        unlink("revert");
+    }
+    refuse_tmpfile = refuse_rename = 0;
+}
+
+/* What has come to the name since is not touched. */
+static void test_revert_foreign(void **state)
+{
+    (void)state;
+    struct error err;
+    struct place *p = NULL;
+    assert_int_equal(place_file(&p, "revert", false, NULL, &err), 0);
+    assert_int_equal(place_commit(p, &err), 0);
+    assert_int_equal(unlink("revert"), 0);
+    save("revert", "other");
+    place_revert(p);
+    place_close(&p);
+    expect("revert", "other");
+    unlink("revert");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +383,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_links, reset, reset),
         cmocka_unit_test_setup_teardown(test_folder, reset, reset),
         cmocka_unit_test_setup_teardown(test_foreign, reset, reset),
+        cmocka_unit_test_setup_teardown(test_revert_file, reset, reset),
+        cmocka_unit_test_setup_teardown(test_revert_foreign, reset, reset),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -821,7 +821,7 @@ static void test_refused(void **state)
     refuse("/dev/null", RGPU_ERROR_INPUT, "device");
     refuse("none.mp4", RGPU_ERROR_NOT_FOUND, "No such file");
     refuse("open.mp4/none.mp4", RGPU_ERROR_NOT_FOUND, "none.mp4");
-    refuse("http:x", RGPU_ERROR_IO, "http:x");
+    refuse("http:x", RGPU_ERROR_INPUT, "http:x");
 }
 
 static void test_unreadable(void **state)

@@ -297,6 +297,67 @@ static void test_priming(void **state)
     }
 }
 
+/* AAC of MPEG-TS says what it is in its first frame only: the header has it once, and whole. */
+static void test_adts_header(void **state)
+{
+    (void)state;
+    /* Sound first, so that its delay is in the header too; and late, when the header is out. */
+    films_make(PICTURE(2) TONE X264 "-c:a aac -output_ts_offset 3600 adts.ts");
+    films_make(PICTURE(8) "-itsoffset 6 " TONE X264 "-c:a aac adts_late.ts");
+    static const char *const ins[] = {"adts.ts", "adts_late.ts"};
+    for (int i = 0; i < 2; i++) {
+        run_ok(&(struct mux_job){.in = ins[i], .out = "adts.mkv", .overwrite = true}, NULL, NULL);
+        films_run(
+            "ffprobe -show_entries stream=codec_name,sample_rate -of csv=p=0 -v error "
+            "adts.mkv >got 2>log && test ! -s log && printf 'h264\\naac,48000\\n' | cmp got -");
+        films_run("ffmpeg -v error -i adts.mkv -map 0:a -f null - 2>log && test ! -s log");
+        struct pieces p;
+        pieces_read("adts.mkv", 1, &p);
+        assert_in_range(p.count, 90, 100);
+        pieces_done(&p);
+    }
+}
+
+/* Whole packets that an edit list hides: what cannot hide them does not get them, but for a
+ * decoder's priming; the rest keeps its time. */
+static void test_hidden(void **state)
+{
+    (void)state;
+    make_sources();
+    films_make("-ss 1.32 -i s25.mp4 -c copy -avoid_negative_ts disabled hidden.mp4");
+    struct pieces a, b;
+    pieces_read("hidden.mp4", 1, &a);
+    int first = 0;
+    while (first < a.count && a.items[first].flags & AV_PKT_FLAG_DISCARD)
+        first++;
+    assert_in_range(first, 4, a.count - 1);
+    /* As much as a codec's delay: 2112 samples at 48 kHz. */
+    int needed = first;
+    while (needed > 0 && a.items[needed - 1].pts_ns >= -44000000)
+        needed--;
+    assert_in_range(needed, 3, first - 1);
+    static const char *const outs[] = {"hidden.mkv", "hidden.ts", "hidden.flv", "whole.mp4"};
+    for (int i = 0; i < 4; i++) {
+        const int skip = i == 3 ? 0 : needed;
+        int64_t shift_us;
+        run_ok(
+            &(struct mux_job){
+                .in = "hidden.mp4", .out = outs[i], .renditions = -1, .copy_video = true},
+            &shift_us, NULL);
+        pieces_read(outs[i], 1, &b);
+        assert_int_equal(b.count, a.count - skip);
+        for (int k = 0; k < b.count; k++) {
+            const struct piece *was = &a.items[skip + k];
+            const int64_t apart = b.items[k].pts_ns - was->pts_ns - shift_us * 1000;
+            assert_in_range(apart + 1000000, 0, 2000000);
+            if (i == 0 || i == 3)
+                assert_int_equal(b.items[k].hash, was->hash);
+        }
+        pieces_done(&b);
+    }
+    pieces_done(&a);
+}
+
 /* A start between key frames: what lies before it is hidden, what is shown keeps its distance. */
 static void test_start(void **state)
 {
@@ -638,6 +699,7 @@ int main(void)
         cmocka_unit_test(test_exact),        cmocka_unit_test(test_structure),
         cmocka_unit_test(test_copied),       cmocka_unit_test(test_decodes),
         cmocka_unit_test(test_hevc),         cmocka_unit_test(test_priming),
+        cmocka_unit_test(test_adts_header),  cmocka_unit_test(test_hidden),
         cmocka_unit_test(test_start),        cmocka_unit_test(test_webm),
         cmocka_unit_test(test_null),         cmocka_unit_test(test_rich_mkv),
         cmocka_unit_test(test_rich_mp4),     cmocka_unit_test(test_dropped),

@@ -1,0 +1,108 @@
+/* Several files of one job: all are put in place, or none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file/outputs.h"
+#include "films.h"
+#include "muxing.h"
+
+/* The source's own packets into out-a.mp4 and out-b.mp4, up to the end of the source. */
+static struct outputs *fill(struct reader *reader, bool overwrite)
+{
+    const bool keep[8] = {true, true, true, true, true, true, true, true};
+    struct outputs_params params = {.reader = reader,
+                                    .path = "out/out-{}.mp4",
+                                    .overwrite = overwrite,
+                                    .rungs_count = 2,
+                                    .keep = keep};
+    for (int i = 0; i < 2; i++)
+        params.rungs[i] = (struct output_rung){
+            .name = {(char)('a' + i)}, .is_source = true, .rendition = -1, .codec = "h264"};
+    struct outputs *o = NULL;
+    struct error err;
+    if (outputs_open(&o, &params, &err) != 0)
+        fail_msg("%s", err.text);
+    struct reader_packet pkt = {0};
+    while (reader_next(reader, &pkt, &err) == 0) {
+        assert_int_equal(outputs_source(o, &pkt, &err), 0);
+        reader_packet_done(&pkt);
+    }
+    assert_int_equal(outputs_source_end(o, &err), 0);
+    return o;
+}
+
+static struct reader *open_film(void)
+{
+    films_make(PICTURE(1) "-c:v libx264 -preset ultrafast pair.mp4");
+    struct reader *r = NULL;
+    struct error err;
+    assert_int_equal(
+        reader_open(&r, &(struct reader_params){.path = "pair.mp4", .video_track = -1}, &err), 0);
+    return r;
+}
+
+static void expect_old(const char *name)
+{
+    size_t size;
+    uint8_t *data = films_load(name, &size);
+    assert_int_equal(size, 3);
+    assert_memory_equal(data, "old", 3);
+    free(data);
+}
+
+static void test_all(void **state)
+{
+    (void)state;
+    struct reader *r = open_film();
+    struct error err;
+    films_run("mkdir out && printf old >out/out-a.mp4");
+    struct outputs *o = fill(r, true);
+    assert_int_equal(outputs_finish(o, &err), 0);
+    outputs_close(&o);
+    assert_int_equal(folder_entries("out"), 2);
+    assert_int_equal(films_frames("out/out-a.mp4"), 25);
+    assert_int_equal(films_frames("out/out-b.mp4"), 25);
+    reader_close(&r);
+    films_run("rm -r out");
+}
+
+/* Something comes to the second name while the job runs. */
+static void test_none(void **state)
+{
+    (void)state;
+    for (int old = 0; old < 2; old++) {
+        struct reader *r = open_film();
+        struct error err;
+        films_run("mkdir out");
+        if (old)
+            films_save("out/out-a.mp4", "old", 3);
+        struct outputs *o = fill(r, old);
+        assert_int_equal(mkdir("out/out-b.mp4", 0777), 0);
+        assert_int_not_equal(outputs_finish(o, &err), 0);
+        assert_non_null(strstr(err.text, "out-b.mp4"));
+        outputs_close(&o);
+        assert_int_equal(folder_entries("out"), old ? 2 : 1);
+        if (old)
+            expect_old("out/out-a.mp4");
+        reader_close(&r);
+        films_run("rm -r out");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all),
+        cmocka_unit_test(test_none),
+    };
+    return cmocka_run_group_tests(tests, films_setup, films_teardown);
+}
