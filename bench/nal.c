@@ -88,6 +88,8 @@ int main(int argc, char **argv)
     b.copy = malloc(b.capacity);
     if (!b.data || !b.copy) {
         fprintf(stderr, "bench_nal: no memory for 2 x %ld MiB\n", mib);
+        free(b.data);
+        free(b.copy);
         return 1;
     }
     fill(&b);
@@ -97,6 +99,8 @@ int main(int argc, char **argv)
             const int64_t start = clock_now_ns();
             if (run(&b, i) != b.units) {
                 fprintf(stderr, "bench_nal: %s did not see all units\n", names[i]);
+                free(b.data);
+                free(b.copy);
                 return 1;
             }
             const double rate = (double)b.size / (double)(clock_now_ns() - start);

@@ -180,7 +180,7 @@ static int compare(enum pixel_format from, enum pixel_format to, int width, int 
     int rc = 0;
     for (job.rungs = 3; !rc && job.rungs <= 4; job.rungs++)
         for (job.threads = 1; !rc && job.threads <= 2; job.threads++) {
-            struct times ours, theirs;
+            struct times ours = {0}, theirs = {0};
             rc = best_of(time_ours, &job, &ours);
             if (!rc)
                 rc = best_of(time_swscale, &job, &theirs);

@@ -121,9 +121,8 @@ RGPU_API int rgpu_transcode_open_sized(rgpu_transcode **ret,
                                        const struct rgpu_transcode_params *params, size_t size);
 
 /* Waits at most `timeout_ms` (negative: for ever) for the end. AGAIN: still running; 0: done, the
- * output is in place; else the job's error, and no output was left. Only what goes wrong while
- * verifying (VERIFY, or whatever else keeps the result from being read) leaves the output, which
- * is in place by then, for you to look at. */
+ * output is in place; else the job's error, and no output was left: what was there before is there
+ * again, also when verifying has failed. */
 RGPU_API int rgpu_transcode_wait(rgpu_transcode *job, int timeout_ms);
 
 /* Figures as of now. `size` is sizeof(struct rgpu_progress). */

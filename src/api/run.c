@@ -252,6 +252,8 @@ void *transcode_run(void *opaque)
     if (ret == 0 && t->verify) {
         set_state(t, RGPU_STATE_VERIFYING);
         ret = transcode_verify(t, &err);
+        if (ret != 0)
+            outputs_unplace(t->outputs);
     }
     if (ret != 0)
         outputs_close(&t->outputs);

@@ -43,6 +43,12 @@ struct error *error_print(struct error *err, const char *format, ...)
     return err;
 }
 
+void error_keep(struct error *err, int code)
+{
+    if (err)
+        err->code = code;
+}
+
 int error_from_errno(int errno_value)
 {
     switch (errno_value) {

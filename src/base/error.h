@@ -21,14 +21,15 @@ struct error {
  * back; through a variadic function they do not. */
 #define error_set(err, code, ...) error_mark(error_print((err), __VA_ARGS__), (code))
 
-/* The halves of error_set. error_print fills the text, keeps errno, and gives `err`. */
+/* The parts of error_set. error_print fills the text, keeps errno, and gives `err`. */
 struct error *error_print(struct error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+void error_keep(struct error *err, int code);
+
 static inline int error_mark(struct error *err, int code)
 {
-    if (err)
-        err->code = code;
+    error_keep(err, code);
     return code;
 }
 
@@ -38,7 +39,8 @@ int error_from_errno(int errno_value);
 /* Out of memory, naming what the memory was for. */
 static inline int error_memory(struct error *err, const char *what)
 {
-    return error_set(err, RGPU_ERROR_MEMORY, "out of memory for %s", what);
+    error_set(err, RGPU_ERROR_MEMORY, "out of memory for %s", what);
+    return RGPU_ERROR_MEMORY;
 }
 
 #endif

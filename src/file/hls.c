@@ -536,6 +536,13 @@ int hls_place(struct hls *h, struct error *err)
     return rc;
 }
 
+void hls_unplace(struct hls *h)
+{
+    if (h->master)
+        place_revert(h->master);
+    place_revert(h->folder);
+}
+
 void hls_close(struct hls **hls)
 {
     struct hls *h = *hls;

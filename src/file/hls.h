@@ -59,6 +59,8 @@ int64_t hls_bytes(const struct hls *h);
 /* After all ended: playlists. Then hls_place makes it visible. */
 int hls_finish(struct hls *h, struct error *err);
 int hls_place(struct hls *h, struct error *err);
+/* Takes a placed result back, until hls_close. */
+void hls_unplace(struct hls *h);
 
 void hls_close(struct hls **h);
 

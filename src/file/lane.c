@@ -395,7 +395,7 @@ static void keep_hidden(struct lane *l, AVPacket *pkt)
 {
     if (l->hidden_count == LANE_PRIMING_MAX) {
         av_packet_free(&l->hidden[0]);
-        memmove(&l->hidden[0], &l->hidden[1], (LANE_PRIMING_MAX - 1) * sizeof(l->hidden[0]));
+        memmove(&l->hidden[0], &l->hidden[1], (LANE_PRIMING_MAX - 1) * sizeof(AVPacket *));
         l->hidden_count--;
     }
     l->hidden[l->hidden_count++] = pkt;

@@ -383,6 +383,12 @@ int outputs_finish(struct outputs *o, struct error *err)
     return ret;
 }
 
+void outputs_unplace(struct outputs *o)
+{
+    for (int i = 0; i < o->count; i++)
+        writer_unplace(o->outputs[i].writer);
+}
+
 /* ---- figures ----------------------------------------------------------------------------------
  */
 

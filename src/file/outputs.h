@@ -56,6 +56,10 @@ int outputs_video_end(struct outputs *o, struct error *err);
  * exchange two files, one that has replaced an older one stays. */
 int outputs_finish(struct outputs *o, struct error *err);
 
+/* Takes what outputs_finish has put in place back, until outputs_close: what was there before is
+ * there again. For a result that turns out to be wrong. */
+void outputs_unplace(struct outputs *o);
+
 int outputs_warnings_count(const struct outputs *o);
 const char *outputs_warning(const struct outputs *o, int i);
 

@@ -227,6 +227,18 @@ static void copy_tag(const AVStream *stream, const char *key, char *ret, size_t 
     ret[n] = '\0';
 }
 
+/* Muxers give up on a damaged Opus header (RFC 7845, section 5.1) only when it is too late to leave
+ * the track out. */
+static bool has_broken_header(const AVCodecParameters *par)
+{
+    if (par->codec_id != AV_CODEC_ID_OPUS || !par->extradata_size)
+        return false;
+    const uint8_t *head = par->extradata;
+    if (par->extradata_size < 19 || memcmp(head, "OpusHead", 8) != 0)
+        return true;
+    return head[18] != 0 && par->extradata_size < 21 + head[9];
+}
+
 int reader_track_init(struct reader_track *ret, const struct AVStream *stream)
 {
     const AVCodecParameters *par = stream->codecpar;
@@ -250,7 +262,8 @@ int reader_track_init(struct reader_track *ret, const struct AVStream *stream)
     if (t.kind == TRACK_AUDIO) {
         t.sample_rate = par->sample_rate;
         t.channels = par->ch_layout.nb_channels;
-        t.is_untold = par->codec_id == AV_CODEC_ID_NONE || t.sample_rate <= 0 || t.channels <= 0;
+        t.is_untold = par->codec_id == AV_CODEC_ID_NONE || t.sample_rate <= 0 || t.channels <= 0 ||
+                      has_broken_header(par);
     }
     if (t.kind == TRACK_VIDEO && video_init(&t, stream) < 0) {
         *ret = (struct reader_track){0};

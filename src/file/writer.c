@@ -660,7 +660,9 @@ int writer_place(struct writer *w, struct error *err)
 
 void writer_unplace(struct writer *w)
 {
-    if (w->place)
+    if (w->hls)
+        hls_unplace(w->hls);
+    else if (w->place)
         place_revert(w->place);
 }
 

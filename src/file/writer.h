@@ -100,7 +100,7 @@ int writer_complete(struct writer *w, struct error *err);
 int writer_place(struct writer *w, struct error *err);
 
 /* Takes a placed file back, until writer_close: what was there before is there again, as far as the
- * file system lets it. An HLS folder stays; nothing if not placed. */
+ * file system lets it. Does nothing if not placed. */
 void writer_unplace(struct writer *w);
 
 /* Whole seconds, in microseconds, by which the result's time line is later than the source's (less

@@ -103,8 +103,11 @@ static bool read_predicted_set(struct bits *b, const struct short_term_set *from
     const int32_t delta = negative ? -distance : distance;
     const int count = from->negatives + from->positives;
     bool use[2 * SET_PICTURES_MAX + 1] = {false};
-    for (int j = 0; j <= count; j++)
-        use[j] = bits_flag(b) || bits_flag(b); /* used_by_curr_pic_flag, else use_delta_flag */
+    for (int j = 0; j <= count; j++) {
+        use[j] = bits_flag(b); /* used_by_curr_pic_flag, else use_delta_flag */
+        if (!use[j])
+            use[j] = bits_flag(b);
+    }
 
     struct short_term_set set = {0};
     int32_t positive[2 * SET_PICTURES_MAX + 1];
@@ -294,7 +297,8 @@ static bool read_coding_tools(struct bits *b, struct hevc_sps *s)
     s->log2_ctb_size = (uint8_t)(log2_min_cb + bits_ue_max(b, 3));
     for (int i = 0; i < 4; i++)
         bits_ue(b); /* transform block sizes and depths */
-    if (bits_flag(b) && bits_flag(b))
+    const bool scaling_lists = bits_flag(b);
+    if (scaling_lists && bits_flag(b)) /* sps_scaling_list_data_present_flag */
         skip_scaling_lists(b);
     bits_skip(b, 2);    /* asymmetric partitions, sample adaptive offset */
     if (bits_flag(b)) { /* pcm_enabled_flag */

@@ -144,7 +144,9 @@ static int scale_frame(struct session *s, struct work *w, struct error *err)
     }
     if (w->duration <= 0)
         w->duration = s->nominal_duration;
-    const bool key = key_rule_next(&st->key, w->pts);
+    /* Who feeds frames may ask for more key frames than the rule makes. */
+    const bool asked = s->params.raw_input && w->frame->flags & FRAME_KEY;
+    const bool key = key_rule_next(&st->key, w->pts) || asked;
     const int64_t clock =
         gapless_clock_next(&st->clock, w->pts, w->duration, !first || w->ticket->follows);
     st->end_pts = w->pts + w->duration;

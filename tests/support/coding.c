@@ -187,7 +187,7 @@ bool same_picture(const struct frame *a, const struct frame *b)
     const struct pixel_info *info = pixel_info(a->format);
     for (int p = 0; p < info->planes; p++) {
         const int bytes = info->depth > 8 ? 2 : 1;
-        const size_t line = (size_t)(pixel_plane_width(a->format, p, a->width) * bytes);
+        const size_t line = (size_t)pixel_plane_width(a->format, p, a->width) * (size_t)bytes;
         for (int y = 0; y < pixel_plane_height(a->format, p, a->height); y++)
             if (memcmp(a->data[p] + y * a->stride[p], b->data[p] + y * b->stride[p], line) != 0)
                 return false;

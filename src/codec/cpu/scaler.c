@@ -185,7 +185,7 @@ static void pack(const struct scaler *s, const struct worker *w, int output, int
     for (int y = 0; y < stripe->dst_lines; y++) {
         const int line = stripe->dst_line + y;
         const uint8_t *a = from[0].data + from[0].stride * y;
-        if (group == GROUP_LUMA) {
+        if (group != GROUP_CHROMA) {
             pack_line(s, w, output, 0, bytes, line, a, plane_line(f, 0, fields, field, line), n);
             continue;
         }
@@ -375,7 +375,7 @@ static void set_weights(struct scaler *s)
     const int black = limited ? 16 << (depth - 8) : 0;
     const double unit = limited ? 219 << (depth - 8) : (1 << depth) - 1;
     const double luma = 219 * 256 / unit;
-    const double chroma = 224 * 256 / 2 / unit;
+    const double chroma = 112 * 256 / unit;
     const int32_t half = 1 << 13;
 
     struct rgb_weights *y = &s->weights[0], *u = &s->weights[1], *v = &s->weights[2];
@@ -427,10 +427,10 @@ static int add_tasks(struct scaler *s, struct error *err)
     s->tasks = calloc((size_t)count, sizeof(*s->tasks));
     if (!s->tasks)
         return error_memory(err, "the scaler's tasks");
-    for (uint8_t group = 0; group < GROUP_COUNT; group++)
-        for (uint8_t field = 0; field < plan->fields; field++)
+    for (int group = 0; group < GROUP_COUNT; group++)
+        for (int field = 0; field < plan->fields; field++)
             for (int b = 0; b < plan->bands[group][field].count; b++)
-                s->tasks[s->tasks_count++] = (struct task){group, field, b};
+                s->tasks[s->tasks_count++] = (struct task){(uint8_t)group, (uint8_t)field, b};
     if (pixel_info(s->params.format)->planes == 1)
         s->tasks[s->tasks_count++] = (struct task){.group = GROUP_COUNT};
     return 0;

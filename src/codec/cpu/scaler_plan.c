@@ -126,12 +126,20 @@ static zimg_filter_graph *build(const struct graph_key *key)
     return zimg_filter_graph_build(&src, &dst, &params);
 }
 
+static bool same_key(const struct graph_key *a, const struct graph_key *b)
+{
+    return a->src_width == b->src_width && a->src_lines == b->src_lines &&
+           a->dst_width == b->dst_width && a->dst_lines == b->dst_lines &&
+           a->src_bytes == b->src_bytes && a->dst_bytes == b->dst_bytes && a->left == b->left &&
+           a->top == b->top && a->width == b->width && a->height == b->height;
+}
+
 /* Graph for the key, built at its first use. */
 static int graph_get(struct scaler_plan *plan, const struct graph_key *key,
                      const zimg_filter_graph **ret, struct error *err)
 {
     for (struct scaler_graph *g = plan->graphs; g; g = g->next)
-        if (!memcmp(&g->key, key, sizeof(*key))) {
+        if (same_key(&g->key, key)) {
             *ret = g->graph;
             return 0;
         }

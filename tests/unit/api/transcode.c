@@ -562,7 +562,7 @@ static void test_cancel_at_any_moment(void **state)
         assert_true(ret == 0 || ret == RGPU_ERROR_CANCELLED);
         const bool done = rgpu_transcode_wait(job, 0) == 0;
         rgpu_transcode_close(&job);
-        if (!done && i % 3)
+        if (!done && i % 3 && !params.verify) /* which has its result in place already */
             assert_int_equal(film_files(folder), 0);
         char left[FILM_PATH_MAX];
         film_ask(left, sizeof(left), "find %s -name '.*'", folder);

@@ -58,6 +58,11 @@ static void test_errors(void **state)
     assert_int_equal(err.code, RGPU_ERROR_IO);
     assert_string_equal(err.text, "reading x");
     assert_int_equal(error_set(NULL, RGPU_ERROR_IO, "nobody listens"), RGPU_ERROR_IO);
+    int evaluated = 0;
+    errno = ENOSPC;
+    assert_int_equal(error_set(&err, RGPU_ERROR_IO - evaluated++, "once"), RGPU_ERROR_IO);
+    assert_int_equal(evaluated, 1);
+    assert_int_equal(errno, ENOSPC);
     char longer[2 * ERROR_TEXT_MAX];
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';

@@ -470,7 +470,8 @@ static void test_damage(void **state)
         struct clip clip;
         clip_read(names[n], &clip);
         for (int round = 0; round < 12; round++) {
-            struct packet *bad = calloc(clip.count, sizeof(*bad));
+            const size_t count = clip.count > 0 ? clip.count : 1;
+            struct packet *bad = calloc(count, sizeof(*bad));
             for (size_t i = 0; i < clip.count; i++) {
                 const struct packet *from = &clip.packets[i];
                 bad[i] = *from;

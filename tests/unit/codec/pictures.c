@@ -121,7 +121,7 @@ struct frame *picture_unaligned(const struct frame *f, int shift)
         ret->stride[p] = stride[p];
         for (int y = 0; y < pixel_plane_height(f->format, p, f->height); y++, at += stride[p])
             memcpy(at, f->data[p] + y * f->stride[p],
-                   (size_t)(pixel_plane_width(f->format, p, f->width) * bytes));
+                   (size_t)pixel_plane_width(f->format, p, f->width) * (size_t)bytes);
     }
     frame_copy_props(ret, f);
     return ret;
@@ -136,7 +136,7 @@ bool picture_equal(const struct frame *a, const struct frame *b)
     for (int p = 0; p < info->planes; p++)
         for (int y = 0; y < pixel_plane_height(a->format, p, a->height); y++)
             if (memcmp(a->data[p] + y * a->stride[p], b->data[p] + y * b->stride[p],
-                       (size_t)(pixel_plane_width(a->format, p, a->width) * bytes)) != 0)
+                       (size_t)pixel_plane_width(a->format, p, a->width) * (size_t)bytes) != 0)
                 return false;
     return true;
 }

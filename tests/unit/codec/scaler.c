@@ -350,7 +350,8 @@ static void check_dither(int width, int height, enum pixel_format to)
                 double want = 0;
                 for (int i = 0; i < 256; i++) {
                     sum += reference_sample(out, c, x + i % 16, y + i / 16);
-                    want += (400 + floor((y + i / 16) * 16.0 / h)) / 4;
+                    const int line = y + i / 16;
+                    want += (400 + floor(line * 16.0 / h)) / 4;
                 }
                 bias += (sum - want) / 256;
                 /* Where the source steps inside the cell, the cell need not be exact. */

@@ -69,6 +69,11 @@ static int set_up_two(void **state)
     return set_up_slots(state, 2);
 }
 
+static int set_up_eight(void **state)
+{
+    return set_up_slots(state, 8);
+}
+
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -226,6 +231,118 @@ static void test_a_lost_segment_is_sent_again(void **state)
     assert_int_equal(job_retries(f->job), 1);
     give_results(f, 0, 7, 4, 4);
     expect_results(f, 0, 7, 4);
+}
+
+/* The slot fails while the next segment is on its way to it: both are sent again, in order, behind
+ * the reset, and what the slot still says of the first attempt's start is not mixed in. */
+static void test_a_slot_fails_with_two_segments_inside(void **state)
+{
+    struct fixture *f = *state;
+    push_segment(f, 0, 0, 3);
+    push_segment(f, 1, 3, 3);
+    job_finish(f->job);
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    say(f, (struct message){.type = MESSAGE_RESULT, .packet = {.pts = 0, .size = 10}});
+    fail_slot(f, RGPU_ERROR_DEVICE); /* before it has looked at segment 1 */
+    settle(f);
+    assert_int_equal(job_packets_received(f->job, 0), 0);
+    assert_int_equal(take_segment(f, 0, 3), 1); /* the first attempt's */
+    settle(f);
+    struct message msg = receive(f);
+    while (msg.type == MESSAGE_SLOT_DRAIN) {
+        message_done(&msg);
+        msg = receive(f);
+    }
+    assert_int_equal(msg.type, MESSAGE_SLOT_RESET);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    assert_int_equal(take_segment(f, 0, 3), 1);
+    assert_int_equal(job_retries(f->job), 2);
+    give_results(f, 0, 0, 3, 3);
+    give_results(f, 1, 3, 3, 3);
+    expect_results(f, 0, 0, 3);
+    expect_results(f, 1, 3, 3);
+}
+
+/* What has gone out cannot be taken back: the slot's failure is the job's. */
+static void test_a_committed_segment_is_not_retried(void **state)
+{
+    struct fixture *f = *state;
+    struct job_output out = {0};
+    struct error err = {0};
+    push_segment(f, 0, 0, 3);
+    settle(f);
+    const struct packet large = {.pts = 0, .size = SEGMENT_RESULT_BYTES + 1};
+    say(f, (struct message){.type = MESSAGE_RESULT, .packet = large});
+    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(out.type, JOB_PACKET);
+    fail_slot(f, RGPU_ERROR_NODE);
+    assert_int_equal(job_next(f->job, &out, &err), RGPU_ERROR_NODE);
+    assert_string_equal(err.text, "the encoder is broken");
+}
+
+/* The link is full when a reset is due: dispatch goes on without waiting, and sends it later. */
+static void test_a_reset_waits_for_room(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t id = 0; id < 8; id++)
+        push_segment(f, id, 100 * (int64_t)id, 60);
+    settle(f); /* 8 slots with up to a window each, more than the link takes */
+    fail_slot(f, RGPU_ERROR_NODE);
+    settle(f);
+    int messages = 0, resets = 0;
+    struct message msg = {0};
+    for (int round = 0; round < 4; round++) {
+        while (link_receive(f->node, 0, &msg) == 0) {
+            messages++;
+            resets += msg.type == MESSAGE_SLOT_RESET;
+            message_done(&msg);
+        }
+        settle(f);
+    }
+    assert_true(messages > LINK_QUEUE_MESSAGES);
+    assert_int_equal(resets, 1);
+}
+
+/* What a node says twice counts once. */
+static void test_a_segment_is_done_once(void **state)
+{
+    struct fixture *f = *state;
+    push_segment(f, 0, 0, 3);
+    push_segment(f, 1, 3, 3);
+    settle(f);
+    give_results(f, 1, 3, 3, 3);
+    give_results(f, 1, 3, 3, 3);
+    settle(f);
+    give_results(f, 0, 0, 3, 3);
+    expect_results(f, 0, 0, 3);
+    expect_results(f, 1, 3, 3);
+}
+
+/* Raw pictures are large: few are under way, few wait. */
+static void test_raw_frames_are_counted(void **state)
+{
+    struct fixture f = {0};
+    struct link *near;
+    struct job_params params = {.renditions_count = 1, .raw_input = true, .streaming = true};
+    (void)state;
+    assert_int_equal(job_open(&f.job, &params, NULL), 0);
+    assert_int_equal(link_memory_pair(&near, &f.node), 0);
+    assert_int_equal(job_add_node(f.job, near, NULL), 0);
+    expect(&f, MESSAGE_JOB_CREATE);
+    say(&f, (struct message){.type = MESSAGE_JOB_ACK, .slots = 1});
+    settle(&f);
+    assert_int_equal(job_begin(f.job, 0, 0, 0), 0);
+    int pushed = 0;
+    for (; job_accepts(f.job) && pushed < 1000; pushed++) {
+        struct frame *frame = frame_new(PIXEL_YUV420P, 64, 64);
+        frame->pts = pushed;
+        assert_int_equal(job_frame(f.job, &frame), 0);
+        settle(&f);
+    }
+    assert_in_range(pushed, JOB_UNSENT_FRAMES, JOB_UNSENT_FRAMES + JOB_WINDOW_FRAMES);
+    job_close(&f.job);
+    link_close(&f.node);
 }
 
 static void test_attempts_end(void **state)
@@ -423,6 +540,11 @@ int main(void)
         WITH_ONE(test_window_is_kept),
         cmocka_unit_test_setup_teardown(test_results_come_in_film_order, set_up_two, tear_down),
         WITH_ONE(test_a_lost_segment_is_sent_again),
+        WITH_ONE(test_a_slot_fails_with_two_segments_inside),
+        WITH_ONE(test_a_committed_segment_is_not_retried),
+        cmocka_unit_test_setup_teardown(test_a_reset_waits_for_room, set_up_eight, tear_down),
+        WITH_ONE(test_a_segment_is_done_once),
+        cmocka_unit_test(test_raw_frames_are_counted),
         WITH_ONE(test_attempts_end),
         WITH_ONE(test_what_cannot_help_is_not_retried),
         WITH_ONE(test_wrong_count_is_refused),

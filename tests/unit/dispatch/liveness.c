@@ -69,7 +69,7 @@ struct world {
     int frames;
     bool finished, ended;
     int64_t given[2], expected;
-    int64_t held_bytes_max;     /* results that dispatch has and has not given */
+    int64_t held_bytes_max; /* results that dispatch has and has not given */
     int in_flight[SLOTS_MAX], in_flight_max;
     struct message outbox[OUTBOX]; /* waits for room in the link; no slot works meanwhile */
     int out_head, out_count;

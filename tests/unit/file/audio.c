@@ -57,7 +57,7 @@ static int find_clicks(const char *name, const char *track, double *ret)
 
 static void expect_clicks(const char *in, const char *out, int64_t shift_us)
 {
-    double a[CLICKS_MAX], b[CLICKS_MAX];
+    double a[CLICKS_MAX] = {0}, b[CLICKS_MAX] = {0};
     const int n = find_clicks(in, "a:0", a), m = find_clicks(out, "a:0", b);
     assert_true(n >= 2);
     if (n != m)

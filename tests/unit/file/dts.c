@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -75,8 +76,7 @@ static void test_definition(void **state)
         const int delay = (int)next_random(9);
         const int64_t frame = 1 + next_random(100);
         const int count = make_film(pts, delay, next_random(2));
-        for (int i = 0; i < count; i++)
-            sorted[i] = pts[i];
+        memcpy(sorted, pts, (size_t)count * sizeof(pts[0]));
         qsort(sorted, (size_t)count, sizeof(sorted[0]), compare);
         struct dts d;
         dts_init(&d, delay, frame);

@@ -112,7 +112,7 @@ static int plan(struct run *r, struct error *err)
     for (int i = 0; i < encodes; i++)
         add(r, WRITER_VIDEO, video, (const char[]){(char)('a' + i), 0});
     r->encodes = encodes;
-    if (r->job->copy_video)
+    if (video && r->job->copy_video)
         add(r, WRITER_COPY, video, "source");
     for (int i = 0; i < reader_tracks_count(r->reader); i++) {
         const struct reader_track *t = reader_track(r->reader, i);

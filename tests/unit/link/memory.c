@@ -149,6 +149,50 @@ static void test_many_threads(void **state)
     assert_int_equal((uint64_t)(uintptr_t)sum, 3 * 20000ull * 20001 / 2);
 }
 
+static void *close_end(void *opaque)
+{
+    struct link *end = opaque;
+    link_close(&end);
+    return NULL;
+}
+
+/* Both ends close at the same time, with messages inside, while the other side is woken. */
+static void test_both_close_at_once(void **state)
+{
+    (void)state;
+    int woken = 0;
+    for (int i = 0; i < 200; i++) {
+        struct link *ends[2];
+        pthread_t thread;
+        assert_int_equal(link_memory_pair(&ends[0], &ends[1]), 0);
+        link_set_wakeup(ends[0], count, &woken);
+        link_set_wakeup(ends[1], count, &woken);
+        struct message msg = {.type = MESSAGE_SEGMENT_PACKET,
+                              .packet = {.buf = buffer_copy("x", 1)}};
+        assert_int_equal(link_send(ends[i % 2], &msg, 0), 0);
+        assert_int_equal(pthread_create(&thread, NULL, close_end, ends[0]), 0);
+        link_close(&ends[1]);
+        pthread_join(thread, NULL);
+    }
+    assert_true(woken >= 200);
+}
+
+/* Shutting down ends a wait for room as well as one for a message. */
+static void test_shutdown_ends_waits(void **state)
+{
+    struct link **ends = *state;
+    pthread_t sender, receiver;
+    void *sum = NULL;
+    assert_int_equal(pthread_create(&sender, NULL, send_many, ends[0]), 0); /* fills the link */
+    assert_int_equal(pthread_create(&receiver, NULL, receive_all, ends[0]), 0);
+    struct message msg = {0};
+    assert_int_equal(link_receive(ends[1], -1, &msg), 0);
+    link_shutdown(ends[1]);
+    pthread_join(sender, NULL);
+    pthread_join(receiver, &sum);
+    assert_null(sum);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +202,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_down_gives_what_came_before, pair_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wakeups, pair_up, tear_down),
         cmocka_unit_test_setup_teardown(test_close_with_messages_inside, pair_up, tear_down),
+        cmocka_unit_test(test_both_close_at_once),
+        cmocka_unit_test_setup_teardown(test_shutdown_ends_waits, pair_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_threads, pair_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,7 +120,7 @@ static void feed_segment(struct session *s, const struct clip *clip, const struc
 static struct result *run(const struct clip *clip, const struct session_params *params,
                           const struct cuts *c, unsigned seed)
 {
-    int order[SEGMENTS_MAX];
+    int order[SEGMENTS_MAX] = {0};
     for (int i = 0; i < c->count; i++)
         order[i] = i;
     for (int i = c->count - 1; i > 0 && seed; i--) {

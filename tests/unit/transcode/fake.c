@@ -143,7 +143,7 @@ static int dec_receive(void *handle, struct frame **ret, struct error *err)
     if (d->count <= (d->draining ? 0 : fake.decoder_delay))
         return d->draining ? RGPU_ERROR_END : RGPU_ERROR_AGAIN;
     *ret = d->inside[0];
-    memmove(&d->inside[0], &d->inside[1], (size_t)--d->count * sizeof(d->inside[0]));
+    memmove(&d->inside[0], &d->inside[1], (size_t)--d->count * sizeof(struct frame *));
     d->stats.frames++;
     return 0;
 }
