@@ -421,14 +421,15 @@ static bool is_plain_text(const char *text, size_t size)
     return true;
 }
 
-static int read_lines(struct reader *r, char *text)
+static int read_lines(struct reader *r, char *text, size_t size)
 {
     bool first = true;
-    for (char *line = text; line && *line;) {
-        char *end = strchr(line, '\n');
+    char *const text_end = text + size;
+    for (char *line = text; line && line < text_end;) {
+        char *end = memchr(line, '\n', (size_t)(text_end - line));
         char *next = end ? end + 1 : NULL;
         if (!end)
-            end = line + strlen(line);
+            end = text_end;
         if (end > line && end[-1] == '\r')
             end--;
         *end = '\0';
@@ -468,7 +469,7 @@ int playlist_read(const void *data, size_t size, struct playlist *ret, struct er
         memcpy(r.p.text, data, size);
     r.p.text[size] = '\0';
     const int code = is_plain_text(r.p.text, size)
-                         ? read_lines(&r, r.p.text)
+                         ? read_lines(&r, r.p.text, size)
                          : error_set(err, RGPU_ERROR_INPUT,
                                      "HLS playlist: it has bytes that are no text in UTF-8");
     if (code)

@@ -1,7 +1,6 @@
 #include "codec/cpu/scaler_plan.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define BAND_LINES 128     /* source lines a band, about: 250 KB of 1080p, within L2 */
 #define STRIPE_LINES_MIN 8 /* lines of an output a band; zimg needs more than 2 */
@@ -299,8 +298,7 @@ static int plan_group(struct scaler_plan *plan, const struct scaler_params *para
         const struct scaler_output *out = &params->outputs[i];
         if (!(plan->active >> i & 1) || !has_group(out->format, group))
             continue;
-        struct graph_key key;
-        memset(&key, 0, sizeof(key)); /* compared as bytes */
+        struct graph_key key = {0};
         key.src_width = src_x.samples;
         key.dst_width = dst_x[i].samples;
         key.src_bytes = plan->sample_bytes;

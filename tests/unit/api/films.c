@@ -81,9 +81,11 @@ int film_threads(void)
     return count;
 }
 
-static void ask(char *ret, size_t size, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void ask(char *ret, size_t size, const char *format,
+                                                      va_list args)
 {
     char command[2048];
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): both callers have started it. */
     vsnprintf(command, sizeof(command), format, args);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);

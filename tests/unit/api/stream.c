@@ -215,7 +215,7 @@ static void test_packets_in_packets_out(void **state)
     send_clip(stream, &clip, taken);
     assert_int_equal(rgpu_stream_finish(stream), 0);
     assert_int_equal(take(stream, -1, taken), RGPU_ERROR_END);
-    int64_t want[256];
+    int64_t want[256] = {0};
     for (size_t i = 0; i < clip.count; i++)
         want[i] = clip.packets[i].pts;
     qsort(want, clip.count, sizeof(*want), compare_times);
@@ -265,8 +265,7 @@ static void test_garbage_does_not_hang(void **state)
         for (size_t k = 0; k < sizeof(bytes); k++)
             bytes[k] = (uint8_t)rand_r(&seed);
         const struct rgpu_packet pkt = {.data = bytes, .size = sizeof(bytes), .pts = i * 40};
-        int ret;
-        while ((ret = rgpu_stream_send_packet(stream, &pkt)) == RGPU_ERROR_AGAIN)
+        while (rgpu_stream_send_packet(stream, &pkt) == RGPU_ERROR_AGAIN)
             take(stream, 1, taken);
     }
     rgpu_stream_finish(stream);

@@ -562,13 +562,37 @@ static void test_cancel_at_any_moment(void **state)
         assert_true(ret == 0 || ret == RGPU_ERROR_CANCELLED);
         const bool done = rgpu_transcode_wait(job, 0) == 0;
         rgpu_transcode_close(&job);
-        if (!done && i % 3 && !params.verify) /* which has its result in place already */
+        if (!done && i % 3)
             assert_int_equal(film_files(folder), 0);
         char left[FILM_PATH_MAX];
         film_ask(left, sizeof(left), "find %s -name '.*'", folder);
         assert_string_equal(left, "");
     }
     assert_int_equal(film_threads(), threads);
+}
+
+/* The result is in place by then; it is taken back. */
+static void test_cancel_while_verifying(void **state)
+{
+    static const struct rgpu_rung source[] = {{.preset = "source"}};
+    static const char *const names[] = {"o.mkv", "o.ts", "hls/"};
+    (void)state;
+    assert_true(clip_make("verify.mkv", "-f lavfi -i testsrc2=size=64x48:rate=50:duration=120 "
+                                        "-c:v libx264 -preset ultrafast -g 50"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *folder = film_folder();
+        rgpu_transcode *job =
+            open_job(PARAMS(.input = film_path("verify.mkv"), .output = in_folder(folder, names[i]),
+                            .rungs = source, .rungs_count = 1, .verify = 1));
+        while (progress_of(job).state == RGPU_STATE_RUNNING)
+            sleep_us(1000);
+        assert_int_equal(progress_of(job).state, RGPU_STATE_VERIFYING);
+        assert_true(film_files(folder) > 0);
+        rgpu_transcode_cancel(job);
+        assert_int_equal(rgpu_transcode_wait(job, -1), RGPU_ERROR_CANCELLED);
+        rgpu_transcode_close(&job);
+        assert_int_equal(film_files(folder), 0);
+    }
 }
 
 /* Fills a pipe with a film and then leaves it open. */
@@ -677,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_two_jobs_for_one_output),
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_cancel_at_any_moment),
+        cmocka_unit_test(test_cancel_while_verifying),
         cmocka_unit_test(test_cancel_of_a_stalled_source),
         cmocka_unit_test(test_older_and_newer_structs),
     };
