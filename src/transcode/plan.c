@@ -3,6 +3,7 @@
 #include "media/bucket.h"
 #include "transcode/cadence.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,8 +134,9 @@ int plan_threads(const struct encoder_params *encoders, int count, int index, in
         if (i == index)
             own = pixels;
     }
-    int threads = (int)(own / sum * processors + 0.5);
-    return threads < 1 ? 1 : threads;
+    /* Half as many again as its share, rounded up: with its bare share the largest rendition is the
+     * one that all others wait for. */
+    return (int)ceil(1.5 * own / sum * processors);
 }
 
 __attribute__((format(printf, 2, 3))) static void note(struct plan *plan, const char *format, ...)

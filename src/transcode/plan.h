@@ -39,7 +39,8 @@ struct color plan_color(const struct track *track, const struct frame *frame);
 struct rational plan_aspect(struct rational source, int width, int height, int out_width,
                             int out_height);
 
-/* Threads of encoder `index` out of `processors`: by its share of all pixels a second, at least 1;
+/* Threads of encoder `index` out of `processors`: by its share of all pixels a second and half as
+ * many again, at least 1;
  * 0 (the encoder's own choice) where it is alone. */
 int plan_threads(const struct encoder_params *encoders, int count, int index, int processors);
 
