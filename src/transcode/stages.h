@@ -22,7 +22,7 @@
 #include "transcode/window.h"
 
 /* Frames behind a segment's end that wait for the next segment. */
-#define HELD_MAX SESSION_QUEUE_FRAMES
+#define HELD_MAX 4
 
 enum feed_type { FEED_BEGIN, FEED_PACKET, FEED_FRAME, FEED_TAIL, FEED_END, FEED_DRAIN };
 
