@@ -26,10 +26,10 @@ static void assert_taken(const char *option, const char *value, struct transcode
 {
     struct complaint c;
     char o[64], v[64];
+    static char joined[160]; /* the settings point into it */
     strcpy(o, option);
     strcpy(v, value);
     assert_int_equal(parse(s, &c, o, v), 0);
-    char joined[160];
     strcat(strcat(strcpy(joined, option), "="), value);
     assert_int_equal(parse(s, &c, joined, NULL), 0);
 }
