@@ -10,6 +10,7 @@
 #include <rgpu/version.h>
 
 #include "complete.h"
+#include "log.h"
 #include "status.h"
 #include "stop.h"
 #include "text.h"
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
     int status = STATUS_OK;
     standard_streams_open();
     stop_install();
+    log_show(false);
     /* SVT-AV1 tells about itself on standard error otherwise; 1 leaves its errors. */
     setenv("SVT_LOG", "1", 0);
     if (argc < 2) {

@@ -5,6 +5,7 @@
 #include <rgpu/probe.h>
 
 #include "json.h"
+#include "log.h"
 #include "progress.h"
 #include "status.h"
 #include "stop.h"
@@ -19,6 +20,11 @@ const struct option probe_options[] = {
      .kind = OPTION_FLAG,
      FIELD(points),
      .help = "list the random-access points too"},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = OPTION_FLAG,
+     FIELD(verbose),
+     .help = "say on standard error what is decided, and what the libraries under it report"},
     {.name = "json", .kind = OPTION_FLAG, FIELD(json), .help = "one JSON object"},
     {0},
 };
@@ -191,6 +197,7 @@ int probe_run(const void *settings, const char *const *operands)
     struct reading reading = {.on_terminal = progress_is_terminal(stderr)};
     rgpu_probe *probe = NULL;
     int status = STATUS_OK;
+    log_show(s->verbose);
     int ret = rgpu_probe_open(&probe, operands[0], reading_go_on, &reading);
     if (reading.shown_seconds > 0)
         fprintf(stderr, "\r\033[K");

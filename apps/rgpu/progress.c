@@ -53,6 +53,8 @@ static int percent_append(char *buffer, size_t size, const struct rgpu_progress 
 {
     char time[32];
     int used = 0;
+    if (p->state == RGPU_STATE_OPENING)
+        return append(buffer, size, used, "opening the input");
     if (p->state == RGPU_STATE_VERIFYING)
         used = append(buffer, size, used, "verifying ");
     if (p->percent >= 0)
@@ -65,7 +67,7 @@ static int figures_append(char *buffer, size_t size, int used, const struct rgpu
                           enum detail detail)
 {
     char text[32];
-    if (detail >= DETAIL_PERCENT)
+    if (detail >= DETAIL_PERCENT || p->state == RGPU_STATE_OPENING)
         return used;
     used = append(buffer, size, used, "  %.*f fps  %.*fx", p->frames_per_second < 9.95,
                   p->frames_per_second, 1 + (p->speed < 0.995), p->speed);
@@ -129,6 +131,8 @@ void progress_clear(struct progress_view *view)
 static const char *state_name(enum rgpu_state state)
 {
     switch (state) {
+    case RGPU_STATE_OPENING:
+        return "opening";
     case RGPU_STATE_RUNNING:
         return "running";
     case RGPU_STATE_VERIFYING:
@@ -184,6 +188,8 @@ static void progress_json(struct json *j, const struct rgpu_progress *p)
     json_int(j, "segments_retried", p->segments_retried);
     json_string(j, "device", p->device);
     rungs_json(j, p);
+    if (p->master[0])
+        json_string(j, "master", p->master);
 }
 
 void progress_show(struct progress_view *view, const struct rgpu_progress *p, double now)
@@ -267,6 +273,11 @@ void progress_table(FILE *out, const struct rgpu_progress *p)
             fprintf(out, "  %9s", psnr_text(psnr, sizeof(psnr), r->psnr_y));
         fprintf(out, "  %5.*fx  ", 1 + (p->speed < 9.95), p->speed);
         text_print(out, r->output);
+        fputc('\n', out);
+    }
+    if (p->master[0]) {
+        fputs("Master playlist: ", out);
+        text_print(out, p->master);
         fputc('\n', out);
     }
     fprintf(out, "%lld frames (%s) in %.1f s on %s: %.1f frames/s, %.2fx real time, %s",

@@ -1,7 +1,8 @@
 /* Exit codes of the command, and which error of the library ends in which.
  *
  * The library tells the two sides of a job apart by code: what is wrong with the input is
- * NOT_FOUND, ACCESS, INPUT or LIMIT; what is wrong with the output is EXISTS, NO_SPACE or IO.
+ * NOT_FOUND, ACCESS, INPUT or LIMIT; what is wrong with the output is EXISTS, NO_SPACE or IO; what
+ * was asked and cannot be had of any device is PARAM, what another device might do UNSUPPORTED.
  * Threads: any. Memory: static tables. */
 #ifndef APPS_STATUS_H
 #define APPS_STATUS_H

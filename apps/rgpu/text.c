@@ -82,8 +82,10 @@ void text_print(FILE *out, const char *text)
 
 void text_error(const char *prefix, const char *text)
 {
+    flockfile(stderr);
     fputs(prefix, stderr);
     text_print(stderr, text);
     fputc('\n', stderr);
     fflush(stderr);
+    funlockfile(stderr);
 }

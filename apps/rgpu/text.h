@@ -24,7 +24,7 @@ size_t text_utf8_length(const unsigned char *s, size_t left);
  * line or move the cursor. */
 void text_print(FILE *out, const char *text);
 
-/* One line on stderr: `prefix`, `text`, newline. */
+/* One line on stderr: `prefix`, `text`, newline. Any thread. */
 void text_error(const char *prefix, const char *text);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <rgpu/transcode.h>
 
+#include "log.h"
 #include "plan.h"
 #include "progress.h"
 #include "status.h"
@@ -117,15 +118,15 @@ const struct option transcode_options[] = {
      .max = 1000000,
      .unit = "kbit/s",
      FIELD(bitrate_kbps),
-     .help = "bit rate of the video in kbit/s"},
+     .help = "bit rate of the video in kbit/s; AV1: up to 100000"},
     {.name = "quality",
      .kind = OPTION_INT,
      .argument = "N",
      .min = 0,
      .max = 63,
      FIELD(quality),
-     .help = "constant quality instead of a bit rate, on the encoder's scale: 1 best, 63 smallest; "
-             "0 is lossless"},
+     .help = "constant quality instead of a bit rate, on the encoder's scale: 1 best, 51 smallest "
+             "(AV1: 63); 0 is lossless"},
     {.name = "fps",
      .kind = OPTION_RATE,
      .argument = "N",
@@ -166,7 +167,7 @@ const struct option transcode_options[] = {
      .min = 0,
      .max = 16,
      FIELD(bframes),
-     .help = "B-frames in a row; default: the encoder's own choice"},
+     .help = "B-frames in a row, not for av1; default: the encoder's own choice"},
     {.name = "upscale",
      .kind = OPTION_FLAG,
      FIELD(upscale),
@@ -201,7 +202,7 @@ const struct option transcode_options[] = {
      .argument = "TRACKS",
      FIELD(map),
      .help = "tracks to keep: numbers as 'rgpu probe' gives them (0,2,3), or kinds (v,a:0,s); "
-             "default: all"},
+             "default: all, but with {} in OUT only the video track that is transcoded"},
     {.name = "deinterlace",
      .kind = OPTION_WORD,
      .argument = "auto|off",
@@ -258,6 +259,11 @@ const struct option transcode_options[] = {
      .kind = OPTION_FLAG,
      FIELD(quiet),
      .help = "print errors only (with --json: the summary too)"},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = OPTION_FLAG,
+     FIELD(verbose),
+     .help = "say on standard error what is decided, and what the libraries under it report"},
     {.name = "json",
      .kind = OPTION_FLAG,
      FIELD(json),
@@ -279,6 +285,7 @@ void transcode_help(FILE *out)
                  "  .mp4 .mkv .ts .flv      one file; a ladder gives it several video tracks\n"
                  "  film-{}.mp4             a file for each rendition: film-720p.mp4, ...\n"
                  "  DIR/, or .m3u8          HLS: a playlist for each rendition and a master\n"
+                 "Each {} becomes the rendition's name. The folder that OUT lies in must exist.\n"
                  "\nPresets (a picture is never enlarged without --upscale):\n");
     for (int i = 0; (preset = rgpu_preset(i)) != NULL; i++)
         fprintf(out, "  %-8s %4dx%-4d  at most %2d fps  %5d kbit/s\n", preset->name, preset->width,
@@ -355,6 +362,7 @@ int transcode_run(const void *settings, const char *const *operands)
     const struct transcode_settings *s = settings;
     struct plan plan;
     struct complaint c;
+    log_show(s->verbose);
     struct progress_view view = {.mode = PROGRESS_LINES, .out = stderr};
     rgpu_transcode *job = NULL;
     int warnings_shown = 0;
@@ -366,7 +374,7 @@ int transcode_run(const void *settings, const char *const *operands)
         view.mode = PROGRESS_QUIET;
     } else if (s->json) {
         view = (struct progress_view){.mode = PROGRESS_JSON, .out = stdout};
-    } else if (progress_is_terminal(stderr)) {
+    } else if (progress_is_terminal(stderr) && !s->verbose) {
         view.mode = PROGRESS_TERMINAL;
     }
     int ret = rgpu_transcode_open_sized(&job, &plan.params, sizeof(plan.params));

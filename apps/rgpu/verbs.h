@@ -24,11 +24,11 @@ struct transcode_settings {
     const char *device;
     int jobs, threads;
     double segment_seconds;
-    bool overwrite, quiet, json, verify;
+    bool overwrite, quiet, verbose, json, verify;
 };
 
 struct show_settings { /* probe, devices, bench */
-    bool json, points;
+    bool json, points, verbose;
     const char *device;
     double seconds;
 };

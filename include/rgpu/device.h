@@ -21,7 +21,7 @@ struct rgpu_device_info {
     int cores;             /* CPU: processors that this process may use; 0 for a GPU */
     int64_t memory_bytes;
     char decoders[512]; /* names, comma separated: "h264,hevc,av1,..." */
-    char encoders[512]; /* "h264 (libx264),..." */
+    char encoders[512]; /* "h264,hevc,av1" */
 };
 
 /* Fills at most `max` entries and returns how many devices there are; negative: an error. `size` is

@@ -21,7 +21,7 @@ struct rgpu_probe_track {
     int width, height, rotation_degrees; /* video */
     char pixel_format[32];
     double frames_per_second;
-    char color[64];            /* "bt709", "bt2020nc/smpte2084", "" */
+    char color[64];            /* "bt709", "bt2020/pq", "" */
     int sample_rate, channels; /* audio */
     int64_t bitrate_bps;       /* 0 unknown */
 };
@@ -50,7 +50,8 @@ struct rgpu_probe_info {
 typedef struct rgpu_probe rgpu_probe;
 
 /* Reads the file once through. On error *ret is still set where there was memory (for the message).
- * Cancel through `go_on` (may be NULL): called now and then with the position; 0 stops. */
+ * Cancel through `go_on` (may be NULL): called now and then with the position, which
+ * is 0 while the file is being opened; 0 stops. */
 RGPU_API int rgpu_probe_open(rgpu_probe **ret, const char *path,
                              int (*go_on)(void *opaque, double seconds), void *opaque);
 RGPU_API const struct rgpu_probe_info *rgpu_probe_info(const rgpu_probe *probe);

@@ -73,7 +73,7 @@ RGPU_API int rgpu_stream_finish(rgpu_stream *stream);
 RGPU_API int rgpu_stream_receive(rgpu_stream *stream, int timeout_ms, struct rgpu_packet *ret);
 
 /* Codec headers of a rendition (Annex B parameter sets, or av1C), known from its first packet on.
- */
+ * Borrowed: they live as long as the stream. */
 RGPU_API int rgpu_stream_headers(rgpu_stream *stream, int rendition, const void **ret_data,
                                  size_t *ret_size);
 

@@ -13,7 +13,8 @@
  * live as long as the job. Zero in a params struct is always the default. Errors: functions return
  * 0 or a negative RGPU_ERROR_ code; rgpu_transcode_message says it in one line. The code tells
  * which side is wrong: NOT_FOUND, ACCESS, INPUT and LIMIT are the input's; EXISTS, NO_SPACE and IO
- * the output's (a folder that is missing or closed to us is IO too). */
+ * the output's (a folder that is missing or closed to us is IO too); PARAM is what was asked and
+ * does not fit together, UNSUPPORTED what another device might do. */
 #ifndef RGPU_TRANSCODE_H
 #define RGPU_TRANSCODE_H
 
@@ -71,16 +72,25 @@ struct rgpu_transcode_params {
     const char *audio; /* "copy", "aac", "aac:128", "opus[:KBPS]", "none"; NULL: copy where
                         * the container takes it, else AAC */
     const char *map;   /* tracks to keep, "0,2,3" (as rgpu probe counts), or "v,a:0,s";
-                        * NULL: all */
+                        * NULL: all. Of several video tracks the first named, or the best, is
+                        * transcoded; others are copied where the container takes them, but with
+                        * "{}" only if named */
     enum rgpu_deinterlace deinterlace;
     int upscale;           /* allow rungs larger than the source */
     int overwrite;         /* replace an output that exists */
-    int verify;            /* decode the result and compare with the source */
+    int verify;            /* decode the result and compare it with the source, which is read a
+                            * second time, before it is put in place */
     int strip_dynamic_hdr; /* drop HDR10+ and Dolby Vision metadata instead of refusing */
     int threads;           /* processors to use; 0: all */
 };
 
-enum rgpu_state { RGPU_STATE_RUNNING, RGPU_STATE_VERIFYING, RGPU_STATE_DONE, RGPU_STATE_FAILED };
+enum rgpu_state {
+    RGPU_STATE_OPENING, /* waiting for the input; what depends on it is not known yet */
+    RGPU_STATE_RUNNING,
+    RGPU_STATE_VERIFYING,
+    RGPU_STATE_DONE,
+    RGPU_STATE_FAILED
+};
 
 struct rgpu_rung_progress {
     char name[32];    /* "720p" */
@@ -92,6 +102,8 @@ struct rgpu_rung_progress {
     double psnr_y, psnr_u, psnr_v; /* dB, after --verify; 0 unknown; 100 for identical */
 };
 
+/* While VERIFYING, percent, position, elapsed and remaining time, frames, frames a second and speed
+ * begin anew and are of what is compared; when that is over, they are of the work again. */
 struct rgpu_progress {
     enum rgpu_state state;
     double percent;          /* 0..100; negative: length unknown */
@@ -106,13 +118,15 @@ struct rgpu_progress {
     int64_t bytes;            /* written so far, all outputs */
     int segments_done, segments_retried;
     char device[32]; /* "cpu" */
-    int rungs_count;
+    int rungs_count; /* 0 while opening */
     struct rgpu_rung_progress rungs[RGPU_RUNGS_MAX];
+    char master[256]; /* HLS: the master playlist, cut if longer; else empty */
 };
 
 typedef struct rgpu_transcode rgpu_transcode;
 
-/* Checks the parameters, opens the input and starts the job. On error *ret is still set where there
+/* Checks the parameters and starts the job, which opens the input on its own thread: what is wrong
+ * with input or output comes from rgpu_transcode_wait. On error *ret is still set where there
  * was memory for it, so that rgpu_transcode_message can be asked; close it in any case. */
 #define rgpu_transcode_open(ret, ...)                                                              \
     rgpu_transcode_open_sized((ret), &(const struct rgpu_transcode_params){__VA_ARGS__},           \
@@ -121,8 +135,9 @@ RGPU_API int rgpu_transcode_open_sized(rgpu_transcode **ret,
                                        const struct rgpu_transcode_params *params, size_t size);
 
 /* Waits at most `timeout_ms` (negative: for ever) for the end. AGAIN: still running; 0: done, the
- * output is in place; else the job's error, and no output was left: what was there before is there
- * again, also when verifying has failed. */
+ * output is in place; else the job's error: no output was left, and what was there before is
+ * untouched. Only where one of several files that are whole (and verified) cannot be put in place,
+ * those stay that have replaced others by then. */
 RGPU_API int rgpu_transcode_wait(rgpu_transcode *job, int timeout_ms);
 
 /* Figures as of now. `size` is sizeof(struct rgpu_progress). */
@@ -134,7 +149,8 @@ RGPU_API const char *rgpu_transcode_message(rgpu_transcode *job);
 /* i-th warning (things left out, damage, conversions), or NULL. They may grow until the end. */
 RGPU_API const char *rgpu_transcode_warning(rgpu_transcode *job, int i);
 
-/* Asks the job to stop; rgpu_transcode_wait then gives CANCELLED. Safe in a signal handler. */
+/* Asks the job to stop; rgpu_transcode_wait then gives CANCELLED, or 0 if the output was being put
+ * in place already. Safe in a signal handler. */
 RGPU_API void rgpu_transcode_cancel(rgpu_transcode *job);
 
 /* Cancels if need be, waits, removes what is temporary, frees. Takes NULL, writes NULL. */

@@ -9,7 +9,6 @@
 
 #include "api/device.h"
 #include "base/clock.h"
-#include "codec/codec_log.h"
 
 #define SOURCE_FRAMES 32 /* played forwards and backwards, so that motion never jumps */
 #define PACKETS_MAX 256
@@ -101,7 +100,7 @@ static int make_frames(struct bench *b, int width, int height, struct error *err
     return 0;
 }
 
-/* The n-th frame of the endless film, as a frame of its own pts that shares the picture. */
+/* The n-th frame of the endless film, which goes forth and back. Borrowed. */
 static struct frame *film_frame(struct bench *b, int64_t n)
 {
     const int turn = (int)(n % (2 * SOURCE_FRAMES - 2));
@@ -322,7 +321,6 @@ int rgpu_bench(const char *device, double seconds,
     b->seconds = seconds > 0 ? seconds : 1;
     b->result = result;
     b->opaque = opaque;
-    codec_log_to_sink();
     int ret = device_choose(device, &b->device, &err);
     b->backend = ret == 0 ? codec_backend(b->device.kind) : NULL;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && ret == 0; i++)

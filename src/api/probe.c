@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/codec_log.h"
 #include "file/probe.h"
 
 #define LISTED_MAX PROBE_POINTS_MAX
@@ -17,6 +16,7 @@ struct rgpu_probe {
     struct error failure;
     int (*go_on)(void *opaque, double seconds);
     void *go_on_opaque;
+    double position_seconds; /* told last */
 };
 
 static const char *const kind_names[] = {"video", "audio", "subtitle", "attachment", "data"};
@@ -142,15 +142,23 @@ static void fill_facts(struct rgpu_probe_info *info, const struct probe *found)
 static bool forward_progress(void *opaque, int64_t pts_us)
 {
     struct rgpu_probe *probe = opaque;
-    return !probe->go_on || probe->go_on(probe->go_on_opaque, (double)pts_us / 1e6) != 0;
+    probe->position_seconds = (double)pts_us / 1e6;
+    return !probe->go_on || probe->go_on(probe->go_on_opaque, probe->position_seconds) != 0;
+}
+
+static bool is_stopped(void *opaque)
+{
+    struct rgpu_probe *probe = opaque;
+    return probe->go_on && !probe->go_on(probe->go_on_opaque, probe->position_seconds);
 }
 
 static int look(struct rgpu_probe *probe, const char *path)
 {
     struct reader *reader = NULL;
     struct probe found = {0};
-    int ret = reader_open(&reader, &(struct reader_params){.path = path, .video_track = -1},
-                          &probe->failure);
+    const struct reader_params params = {
+        .path = path, .video_track = -1, .interrupt = {is_stopped, probe}};
+    int ret = reader_open(&reader, &params, &probe->failure);
     if (ret != 0)
         return ret;
     snprintf(probe->info.format, sizeof(probe->info.format), "%s", reader_format_name(reader));
@@ -180,7 +188,6 @@ int rgpu_probe_open(rgpu_probe **ret, const char *path, int (*go_on)(void *opaqu
         return RGPU_ERROR_MEMORY;
     probe->go_on = go_on;
     probe->go_on_opaque = opaque;
-    codec_log_to_sink();
     *ret = probe;
     return look(probe, path);
 }

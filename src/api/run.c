@@ -2,11 +2,14 @@
  * outputs. One thread does all of it and never waits for anything but the source and the disk. */
 #include "api/transcode.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 
-#define WAIT_MS 50               /* how soon a cancel is seen */
+#define WAIT_MS 50 /* how soon a cancel is seen */
+#define WAITING_BYTES_MAX ((int64_t)16 << 20)
 #define READ_PAST_END_US 5000000 /* interleaving slack behind the end of the part */
 
 static const struct rational microseconds = {1, 1000000};
@@ -24,11 +27,25 @@ static void update_times_locked(struct rgpu_transcode *t, struct rgpu_progress *
         p->remaining_seconds = p->elapsed_seconds * (100 - p->percent) / p->percent;
 }
 
+static void update_percent_locked(const struct rgpu_transcode *t, struct rgpu_progress *p)
+{
+    if (t->duration_us)
+        p->percent = fmin(100, p->position_seconds * 1e8 / (double)t->duration_us);
+}
+
+/* How far the part was written, or would be if all frames were of the same length between what was
+ * read and what is done: right for variable rates too, and nearly so for capped ones. */
+static double position_seconds(const struct rgpu_transcode *t, int64_t frames)
+{
+    double read = (double)t->read_us / 1e6;
+    if (t->job && t->packets_read > 0 && frames < t->packets_read)
+        read *= (double)frames / (double)t->packets_read;
+    return fmax(read, (double)t->written_us / 1e6);
+}
+
 static void update_progress(struct rgpu_transcode *t)
 {
-    const struct track *video = &reader_video(t->reader)->video;
-    const double fps = rational_double(video->frame_rate);
-    int64_t frames = t->job ? t->frames_done : t->packets_read;
+    int64_t frames = t->job ? t->frames_done : t->frames_asked;
     pthread_mutex_lock(&t->lock);
     struct rgpu_progress *p = &t->progress;
     for (int r = 0; r < t->renditions_count; r++) {
@@ -39,12 +56,11 @@ static void update_progress(struct rgpu_transcode *t)
             frames = rung->frames;
     }
     p->frames = frames;
-    if (fps > 0 && (double)frames / fps > p->position_seconds)
-        p->position_seconds = (double)frames / fps;
+    p->position_seconds = fmax(p->position_seconds, position_seconds(t, frames));
     for (int i = 0; i < t->rungs_count; i++) {
         if (t->rungs[i].is_source) {
             p->rungs[i].bytes = outputs_rung_bytes(t->outputs, i);
-            p->rungs[i].frames = t->packets_read;
+            p->rungs[i].frames = outputs_rung_frames(t->outputs, i);
         }
         if (p->position_seconds > 0)
             p->rungs[i].bitrate_kbps = (double)p->rungs[i].bytes * 8 / 1000 / p->position_seconds;
@@ -52,15 +68,41 @@ static void update_progress(struct rgpu_transcode *t)
     p->bytes = outputs_bytes(t->outputs);
     p->damaged = t->damaged;
     p->segments_retried = t->job ? job_retries(t->job) : 0;
-    if (t->duration_us) {
-        double percent = p->position_seconds * 1e8 / (double)t->duration_us;
-        p->percent = percent > 100 ? 100 : percent;
-    }
+    update_percent_locked(t, p);
+    update_times_locked(t, p);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void transcode_verified(struct rgpu_transcode *t, int64_t frames, int64_t until_us)
+{
+    const int64_t first = t->start_us ? t->start_us : reader_start_us(t->reader);
+    pthread_mutex_lock(&t->lock);
+    struct rgpu_progress *p = &t->progress;
+    p->frames = frames;
+    p->position_seconds = fmax(p->position_seconds, (double)(until_us - first) / 1e6);
+    update_percent_locked(t, p);
     update_times_locked(t, p);
     pthread_mutex_unlock(&t->lock);
 }
 
 /* ---- source -------------------------------------------------------------------------------- */
+
+/* Which frames a capped rendition keeps depends on where segments begin. */
+static int note_segment(struct rgpu_transcode *t, int64_t start)
+{
+    if (!t->params.verify)
+        return 0;
+    if (t->segments_count == t->segments_capacity) {
+        const size_t capacity = t->segments_capacity ? 2 * t->segments_capacity : 64;
+        int64_t *starts = realloc(t->segment_starts, capacity * sizeof(*starts));
+        if (!starts)
+            return RGPU_ERROR_MEMORY;
+        t->segment_starts = starts;
+        t->segments_capacity = capacity;
+    }
+    t->segment_starts[t->segments_count++] = start;
+    return 0;
+}
 
 static int feed_cut(struct rgpu_transcode *t)
 {
@@ -69,7 +111,9 @@ static int feed_cut(struct rgpu_transcode *t)
     while ((ret = cutter_next(t->cutter, &event)) == 0) {
         switch (event.type) {
         case CUT_BEGIN:
-            ret = job_begin(t->job, event.segment, event.pts, event.ordinal);
+            ret = note_segment(t, event.pts);
+            if (ret == 0)
+                ret = job_begin(t->job, event.segment, event.pts, event.ordinal);
             break;
         case CUT_PACKET:
             ret = job_packet(t->job, &event.pkt);
@@ -110,6 +154,33 @@ static bool behind_end(const struct rgpu_transcode *t, const struct reader_packe
            t->end_us + READ_PAST_END_US;
 }
 
+/* Moves `latest`, which counts from the beginning of the part, to the end of a frame. */
+static void note_time(struct rgpu_transcode *t, int64_t *latest, int64_t pts, int64_t duration)
+{
+    const struct rational base = reader_video(t->reader)->video.time_base;
+    int64_t end;
+    if (pts == PTS_NONE || __builtin_add_overflow(pts, duration > 0 ? duration : 0, &end))
+        return;
+    const int64_t first = t->start_us ? t->start_us : reader_start_us(t->reader);
+    int64_t us = rational_rescale(end, base, microseconds, ROUND_NEAREST);
+    if (t->end_us && us > t->end_us)
+        us = t->end_us;
+    if (!__builtin_sub_overflow(us, first, &us) && us > *latest)
+        *latest = us;
+}
+
+/* Whether the packet is a frame of its own that begins in the part asked for. */
+static bool is_asked(const struct rgpu_transcode *t, const struct packet *pkt)
+{
+    const struct rational base = reader_video(t->reader)->video.time_base;
+    const int64_t ts = pkt->pts != PTS_NONE ? pkt->pts : pkt->dts;
+    if (pkt->flags & (PACKET_DISCARD | PACKET_SECOND_FIELD))
+        return false;
+    if (t->start_us && rational_compare_ts(ts, base, t->start_us, microseconds) < 0)
+        return false;
+    return !t->end_us || rational_compare_ts(ts, base, t->end_us, microseconds) < 0;
+}
+
 static int route_packet(struct rgpu_transcode *t, struct reader_packet *pkt, struct error *err)
 {
     int ret = outputs_source(t->outputs, pkt, err);
@@ -118,6 +189,8 @@ static int route_packet(struct rgpu_transcode *t, struct reader_packet *pkt, str
     if (behind_end(t, pkt))
         return end_input(t, err);
     t->packets_read++;
+    t->frames_asked += is_asked(t, &pkt->video);
+    note_time(t, &t->read_us, pkt->video.pts, pkt->video.duration);
     if (!t->job)
         return 0;
     if (cutter_push(t->cutter, &pkt->video, pkt->access) != 0)
@@ -155,7 +228,7 @@ static void segment_done(struct rgpu_transcode *t, const struct job_output *out)
     int64_t lost = out->frames_missing > out->done.failed_packets ? out->frames_missing
                                                                   : out->done.failed_packets;
     t->frames_done += out->done.frames;
-    t->damaged += lost + out->done.corrupt_frames;
+    t->damaged += lost + out->frames_wrong + out->done.corrupt_frames;
     pthread_mutex_lock(&t->lock);
     t->progress.segments_done++;
     pthread_mutex_unlock(&t->lock);
@@ -168,14 +241,16 @@ static int take_outputs(struct rgpu_transcode *t, struct error *err)
     int ret;
     while ((ret = job_next(t->job, &out, err)) == 0) {
         const enum job_output_type type = out.type;
-        if (type == JOB_HEADER)
+        if (type == JOB_HEADER) {
             ret = outputs_header(t->outputs, (int)out.rendition, &out.track, err);
-        else if (type == JOB_PACKET)
+        } else if (type == JOB_PACKET) {
+            note_time(t, &t->written_us, out.packet.pts, out.packet.duration);
             ret = outputs_video(t->outputs, (int)out.packet.rendition, &out.packet, err);
-        else if (type == JOB_SEGMENT_DONE)
+        } else if (type == JOB_SEGMENT_DONE) {
             segment_done(t, &out);
-        else if (type == JOB_NOTE)
+        } else if (type == JOB_NOTE) {
             transcode_warn(t, "%s", out.note);
+        }
         job_output_done(&out);
         if (ret != 0 || type == JOB_ENDED)
             break;
@@ -183,13 +258,22 @@ static int take_outputs(struct rgpu_transcode *t, struct error *err)
     return ret;
 }
 
-/* Reads while dispatch wants more. */
+/* Whether dispatch wants more, and what was read ahead for it does not fill the memory with the
+ * tracks that go with it. */
+static bool wants_source(struct rgpu_transcode *t)
+{
+    if (!t->job)
+        return true;
+    return job_accepts(t->job) &&
+           !(job_is_fed(t->job) && outputs_waiting_bytes(t->outputs) > WAITING_BYTES_MAX);
+}
+
 static int take_source(struct rgpu_transcode *t, struct error *err)
 {
     int ret = 0;
     /* A bounded turn, so that results do not wait behind a source that is read fast. */
     for (int i = 0; i < 64 && ret == 0 && !t->input_ended; i++) {
-        if (t->job && !job_accepts(t->job))
+        if (!wants_source(t))
             break;
         ret = read_one(t, err);
     }
@@ -207,23 +291,65 @@ static int encode_all(struct rgpu_transcode *t, struct error *err)
         update_progress(t);
         if (ret != RGPU_ERROR_AGAIN)
             return ret;
-        if (t->job && (t->input_ended || !job_accepts(t->job)))
+        if (t->job && (t->input_ended || !wants_source(t)))
             job_wait(t->job, WAIT_MS);
     }
 }
 
-static int finish(struct rgpu_transcode *t, struct error *err)
+/* Frames were read, but none of them begins in the part. */
+static int refuse_part(const struct rgpu_transcode *t, struct error *err)
 {
-    if (t->job ? !t->frames_done : !t->packets_read)
-        return error_set(err, RGPU_ERROR_INPUT, "%s: no frame of the video could be decoded%s",
-                         t->input, t->start_us ? " in the part asked for" : "");
-    t->damaged += reader_damaged_count(t->reader) + outputs_damaged(t->outputs);
+    const double start = t->params.start_seconds;
+    if (!t->end_us)
+        return error_set(err, RGPU_ERROR_PARAM, "%s: no frame starts at or after %.3f s",
+                         t->params.input, start);
+    return error_set(err, RGPU_ERROR_PARAM, "%s: no frame starts between %.3f s and %.3f s",
+                     t->params.input, start, start + t->params.duration_seconds);
+}
+
+/* Once more than they were when the outputs were opened; those that are known stay single. */
+static void pass_warnings(struct rgpu_transcode *t)
+{
+    for (int i = 0; t->outputs && i < outputs_warnings_count(t->outputs); i++)
+        transcode_warn(t, "%s", outputs_warning(t->outputs, i));
+}
+
+/* What of the source is not in the result, or not where it was. */
+static void warn_of_source(struct rgpu_transcode *t)
+{
+    const int64_t head = t->cutter ? cutter_head_lost_count(t->cutter) : 0;
+    const int jumps = reader_jumps_count(t->reader);
+    if (head)
+        transcode_warn(t,
+                       "%lld %s before the first random-access point cannot be decoded and %s left "
+                       "out",
+                       (long long)head, head == 1 ? "frame" : "frames", head == 1 ? "is" : "are");
+    if (jumps)
+        transcode_warn(t,
+                       "%s: its clock jumps back %d %s, as where recordings were joined: what "
+                       "follows is put behind what came before",
+                       t->params.input, jumps, jumps == 1 ? "time" : "times");
     if (t->damaged)
         transcode_warn(
             t, "%s: the input is damaged: %lld frames or packets could not be decoded right",
-            t->input, (long long)t->damaged);
+            t->params.input, (long long)t->damaged);
+}
+
+static int finish(struct rgpu_transcode *t, struct error *err)
+{
+    if (t->packets_read && !t->frames_asked && !t->damaged && (t->start_us || t->end_us))
+        return refuse_part(t, err);
+    if (t->job ? !t->frames_done : !t->packets_read)
+        return error_set(err, RGPU_ERROR_INPUT, "%s: no frame of the video could be decoded%s",
+                         t->params.input, t->start_us ? " in the part asked for" : "");
+    t->damaged += reader_damaged_count(t->reader) + outputs_damaged(t->outputs);
+    if (t->cutter)
+        t->damaged += cutter_lost_count(t->cutter) - cutter_head_lost_count(t->cutter);
+    warn_of_source(t);
     int ret = outputs_video_end(t->outputs, err);
-    return ret == 0 ? outputs_finish(t->outputs, err) : ret;
+    if (ret == 0)
+        ret = outputs_complete(t->outputs, err);
+    return ret;
 }
 
 static void set_state(struct rgpu_transcode *t, enum rgpu_state state)
@@ -237,11 +363,48 @@ static void set_state(struct rgpu_transcode *t, enum rgpu_state state)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* Verifying has figures of its own; at its end, those of the work come back. */
+static int verify(struct rgpu_transcode *t, struct error *err)
+{
+    struct rgpu_progress *p = &t->progress;
+    pthread_mutex_lock(&t->lock);
+    const struct rgpu_progress work = *p;
+    p->state = RGPU_STATE_VERIFYING;
+    p->percent = t->duration_us ? 0 : -1;
+    p->position_seconds = p->elapsed_seconds = p->frames_per_second = p->speed = 0;
+    p->remaining_seconds = -1;
+    p->frames = 0;
+    t->started_ns = clock_now_ns();
+    pthread_mutex_unlock(&t->lock);
+    int ret = transcode_verify(t, err);
+    pthread_mutex_lock(&t->lock);
+    p->percent = work.percent;
+    p->position_seconds = work.position_seconds;
+    p->elapsed_seconds = work.elapsed_seconds;
+    p->frames_per_second = work.frames_per_second;
+    p->speed = work.speed;
+    p->remaining_seconds = work.remaining_seconds;
+    p->frames = work.frames;
+    pthread_mutex_unlock(&t->lock);
+    return ret;
+}
+
+/* The last moment for a cancel: what is in place stays. */
+static int place(struct rgpu_transcode *t, struct error *err)
+{
+    if (transcode_cancelled(t))
+        return error_set(err, RGPU_ERROR_CANCELLED, "cancelled");
+    int ret = outputs_place(t->outputs, err);
+    return ret == RGPU_ERROR_NOT_FOUND || ret == RGPU_ERROR_ACCESS ? RGPU_ERROR_IO : ret;
+}
+
 void *transcode_run(void *opaque)
 {
     struct rgpu_transcode *t = opaque;
     struct error err = {0};
-    int ret = encode_all(t, &err);
+    int ret = transcode_open(t, &err);
+    if (ret == 0)
+        ret = encode_all(t, &err);
     if (ret == 0)
         ret = finish(t, &err);
     if (ret == 0)
@@ -249,12 +412,11 @@ void *transcode_run(void *opaque)
     /* Threads and memory of the work are given back before the caller hears of the end. */
     job_close(&t->job);
     node_stop(&t->node);
-    if (ret == 0 && t->verify) {
-        set_state(t, RGPU_STATE_VERIFYING);
-        ret = transcode_verify(t, &err);
-        if (ret != 0)
-            outputs_unplace(t->outputs);
-    }
+    if (ret == 0 && t->params.verify)
+        ret = verify(t, &err);
+    if (ret == 0)
+        ret = place(t, &err);
+    pass_warnings(t);
     if (ret != 0)
         outputs_close(&t->outputs);
     set_state(t, ret == 0 ? RGPU_STATE_DONE : RGPU_STATE_FAILED);

@@ -6,7 +6,6 @@
 
 #define BITRATE_KBPS_MAX 1000000
 #define FPS_MAX 1000
-#define QUALITY_MAX 63
 #define BFRAMES_MAX 16
 
 static const struct rgpu_preset presets[] = {
@@ -17,16 +16,17 @@ static const struct rgpu_preset presets[] = {
     {"360p", 640, 360, 30, 800},     {"240p", 426, 240, 30, 400},
 };
 
-/* Codecs, what they need of H.264's bit rate for the same picture, and their usual constant
- * quality. */
+/* Codecs, what they need of H.264's bit rate for the same picture, and their constant quality: the
+ * usual one and the end of the scale. */
 static const struct codec_choice {
     const char *name, *nvenc_name;
     double bitrate_factor;
-    int quality;
+    int quality, quality_max;
+    bool has_bframes; /* the number of them in a row can be given */
 } codecs[] = {
-    {"h264", "h264_nvenc", 1.0, 23},
-    {"hevc", "hevc_nvenc", 0.6, 26},
-    {"av1", "av1_nvenc", 0.5, 32},
+    {"h264", "h264_nvenc", 1.0, 23, 51, true},
+    {"hevc", "hevc_nvenc", 0.6, 26, 51, true},
+    {"av1", "av1_nvenc", 0.5, 32, 63, false},
 };
 
 const struct rgpu_preset *rgpu_preset(int i)
@@ -88,6 +88,10 @@ static void fit(const struct track *source, int box_width, int box_height, bool 
         *ret_width = source->width > 1 ? source->width / 2 * 2 : 2;
     if (factor <= 1 && *ret_height > source->height)
         *ret_height = source->height > 1 ? source->height / 2 * 2 : 2;
+    if (box_width > 2 && *ret_width * sar >= box_width + 1)
+        *ret_width -= 2;
+    if (box_height > 2 && *ret_height > box_height)
+        *ret_height -= 2;
 }
 
 static int check(const struct rgpu_rung *want, struct error *err)
@@ -97,7 +101,8 @@ static int check(const struct rgpu_rung *want, struct error *err)
                          "no such preset: %s (there are 240p, 360p, 480p, 720p, 720p60, 1080p, "
                          "1080p60, 1440p, 4k, 4k60 and source)",
                          want->preset);
-    if (!find_codec(want->codec))
+    const struct codec_choice *codec = find_codec(want->codec);
+    if (!codec)
         return error_set(err, RGPU_ERROR_PARAM, "no such codec: %s (there are h264, hevc and av1)",
                          want->codec);
     if (want->width < 0 || want->height < 0 || want->width > FRAME_SIZE_MAX ||
@@ -107,9 +112,9 @@ static int check(const struct rgpu_rung *want, struct error *err)
     if (want->bitrate_kbps < 0 || want->bitrate_kbps > BITRATE_KBPS_MAX)
         return error_set(err, RGPU_ERROR_PARAM, "bit rate %d kbit/s is outside 1 to %d",
                          want->bitrate_kbps, BITRATE_KBPS_MAX);
-    if (want->quality < RGPU_QUALITY_LOSSLESS || want->quality > QUALITY_MAX)
-        return error_set(err, RGPU_ERROR_PARAM, "quality %d is outside 1 to %d", want->quality,
-                         QUALITY_MAX);
+    if (want->quality < RGPU_QUALITY_LOSSLESS || want->quality > codec->quality_max)
+        return error_set(err, RGPU_ERROR_PARAM, "quality %d is outside 1 to %d, the scale of %s",
+                         want->quality, codec->quality_max, codec->name);
     if (!(want->fps_max >= 0 && want->fps_max <= FPS_MAX))
         return error_set(err, RGPU_ERROR_PARAM, "frame rate %g is outside 0 to %d", want->fps_max,
                          FPS_MAX);
@@ -118,6 +123,14 @@ static int check(const struct rgpu_rung *want, struct error *err)
     if (want->bframes < -1 || want->bframes > BFRAMES_MAX)
         return error_set(err, RGPU_ERROR_PARAM, "%d B-frames is outside 0 to %d", want->bframes,
                          BFRAMES_MAX);
+    if (want->bframes && !codec->has_bframes)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s has no B-frames to be counted; leave --bframes out, or use --codec "
+                         "h264 or hevc",
+                         codec->name);
+    if (want->profile && strlen(want->profile) >= sizeof(((struct rendition_params *)0)->profile))
+        return error_set(err, RGPU_ERROR_PARAM, "no codec has the --profile \"%.64s\"",
+                         want->profile);
     return 0;
 }
 

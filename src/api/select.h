@@ -7,11 +7,11 @@
 
 /* Fills keep[0 .. reader_tracks_count) from `map`: a comma-separated list of track numbers ("0,2"),
  * kinds ("v", "a", "s", "t" for attachments, "d"), or the n-th of a kind ("a:1"); NULL or "": all.
- * *ret_video: the chosen video track, or -1 for the best one. PARAM with a text that names the part
- * that matches nothing. Attachments and covers are kept unless the map names some. */
+ * PARAM with a text that names the part that matches nothing. Attachments and covers are kept
+ * unless the map names some. */
 int select_tracks(const struct reader *reader, const char *map, bool *keep, struct error *err);
 
-/* Video track that a map asks for, before the file is open in full: its number, or -1. */
+/* The first video track that a map asks for: its number, or -1. */
 int select_video(const struct reader *reader, const char *map);
 
 #endif

@@ -10,8 +10,8 @@
 #include "api/device.h"
 #include "api/rung.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "base/queue.h"
-#include "codec/codec_log.h"
 #include "dispatch/dispatch.h"
 #include "file/dts.h"
 #include "node/node.h"
@@ -316,7 +316,7 @@ static int open_stream(struct rgpu_stream *s, const struct rgpu_stream_params *p
         ret = error_memory(err, "the queues");
     if (ret == 0)
         ret = open_job(s, p, err);
-    if (ret == 0 && pthread_create(&s->thread, NULL, run, s) != 0)
+    if (ret == 0 && thread_start(&s->thread, run, s) != 0)
         ret = error_set(err, RGPU_ERROR_MEMORY, "cannot start a thread for the stream");
     s->started = ret == 0;
     return ret;
@@ -332,7 +332,6 @@ int rgpu_stream_open_sized(rgpu_stream **ret, const struct rgpu_stream_params *p
     memcpy(&copy, params, size < sizeof(copy) ? size : sizeof(copy));
     s->last_pts = RGPU_NO_PTS;
     pthread_mutex_init(&s->lock, NULL);
-    codec_log_to_sink();
     struct error err = {0};
     int code = open_stream(s, &copy, &err);
     if (code != 0)

@@ -15,7 +15,11 @@
 #define WARNINGS_MAX 64
 
 struct rgpu_transcode {
-    /* Set at open, then used by the job's thread only. */
+    struct rgpu_transcode_params params; /* borrow from `wanted` and `texts` */
+    struct rgpu_rung wanted[RGPU_RUNGS_MAX];
+    char *texts; /* owned */
+
+    /* Used by the job's thread only, until that has ended. */
     struct reader *reader;
     struct outputs *outputs;
     struct cutter *cutter;
@@ -25,12 +29,16 @@ struct rgpu_transcode {
     int rungs_count;
     int rendition_rung[RENDITIONS_MAX]; /* rung of each rendition */
     int renditions_count;
-    char *input;
-    bool verify, input_ended;
+    bool input_ended;
     int64_t start_us, end_us; /* on the source's time line; end 0: none */
     int64_t duration_us;      /* of the part; 0 unknown */
-    int64_t started_ns;
-    int64_t packets_read; /* of the source's video */
+    int64_t started_ns;       /* of the state: running, verifying */
+    int64_t gop_us;
+    int64_t *segment_starts; /* owned; as the cutter gave them, where they are to be verified */
+    size_t segments_count, segments_capacity;
+    int64_t packets_read;        /* of the source's video */
+    int64_t frames_asked;        /* of them, that begin in the part */
+    int64_t read_us, written_us; /* ends of the latest frames, from the beginning of the part */
     int64_t frames_done, damaged;
 
     pthread_t thread;
@@ -46,6 +54,9 @@ struct rgpu_transcode {
     struct rgpu_progress progress;
 };
 
+/* Opens what the job needs; what was opened before an error stays in `t`. The job's thread. */
+int transcode_open(struct rgpu_transcode *t, struct error *err);
+
 /* The job's thread. */
 void *transcode_run(void *opaque);
 
@@ -55,8 +66,14 @@ void transcode_warn(struct rgpu_transcode *t, const char *format, ...)
 
 bool transcode_cancelled(struct rgpu_transcode *t);
 
-/* Decodes the results and compares them with the source; fills the rungs' PSNR. VERIFY names the
- * rung and the first difference. */
+/* For the readers of a job. */
+struct reader_interrupt transcode_interrupt(struct rgpu_transcode *t);
+
+/* Decodes the completed results, in place or not, and compares them with the source; fills the
+ * rungs' PSNR. VERIFY names the rung and the first difference. */
 int transcode_verify(struct rgpu_transcode *t, struct error *err);
+
+/* So many frames of the source were compared, up to a time on its time line. */
+void transcode_verified(struct rgpu_transcode *t, int64_t frames, int64_t until_us);
 
 #endif

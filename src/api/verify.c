@@ -1,7 +1,9 @@
-/* Compares results with their source: every frame's time stamp and picture.
+/* Compares results with their source: number and shape of the video tracks, every frame's time
+ * stamp and picture.
  *
  * The source is decoded once; each of its frames is scaled to the size of every rung and held
- * against that rung's next decoded frame. Memory: a few frames a rung. */
+ * against that rung's next decoded frame. Which frames a rung with a capped rate has is told by the
+ * rule that the job went by, so that each of them must be there. Memory: a few frames a rung. */
 #include "api/transcode.h"
 
 #include <math.h>
@@ -10,11 +12,18 @@
 #include <string.h>
 
 #include "codec/codec.h"
+#include "transcode/cadence.h"
+#include "transcode/picture.h"
+#include "transcode/plan.h"
+
+#define ASPECT_TOLERANCE 0.01 /* sizes are even numbers, and some containers have whole ones */
 
 static const struct rational microseconds = {1, 1000000};
 
 /* A video track that is read and decoded frame by frame. */
 struct film {
+    const char *path;   /* borrowed, as below */
+    const char *result; /* where it goes, for errors; NULL: the source */
     struct reader *reader;
     void *decoder;
     bool drained;
@@ -29,12 +38,21 @@ struct plane_error {
 
 struct rung_check {
     struct film film;
+    char path[OUTPUT_PATH_MAX]; /* of its result, which may not be in place */
     void *scaler;
-    int source_width, source_height; /* that the scaler was opened for */
-    enum pixel_format source_format;
+    struct scaler_params params; /* that the scaler was opened with */
+    struct track picture;        /* that the job's encoders were opened for: the source's first */
     struct plane_error error[3];
     double peak;
-    bool thinned; /* a frame-rate cap may leave source frames out */
+    struct rate_cap cap; /* which source frames it has */
+    bool loose;          /* a copy in a container that cannot hide what surrounds a part */
+};
+
+/* The source's key frames in the job's encodes. */
+struct keys {
+    struct key_rule rule;
+    size_t segment;
+    bool begun;
 };
 
 static const struct codec_backend *backend(void)
@@ -42,14 +60,38 @@ static const struct codec_backend *backend(void)
     return codec_backend(DEVICE_CPU);
 }
 
-static int film_open(struct film *film, const char *path, int track, struct error *err)
+/* Passes an error of a reader on. A result that cannot be read is no result, and is named by where
+ * it goes. */
+static int cannot_read(const struct film *film, int code, const struct error *reading,
+                       struct error *err)
 {
-    int ret = reader_open(&film->reader,
-                          &(struct reader_params){.path = path, .video_track = track}, err);
+    if (!film->result || code == RGPU_ERROR_MEMORY || code == RGPU_ERROR_CANCELLED)
+        return error_set(err, code, "%s", reading->text);
+    const size_t n = strlen(film->path);
+    const char *why =
+        strncmp(reading->text, film->path, n) == 0 ? reading->text + n : reading->text;
+    return error_set(err, RGPU_ERROR_VERIFY, "%s: the result cannot be read: %s", film->result,
+                     why + strspn(why, ": "));
+}
+
+static int open_reader(struct reader **ret, const struct film *film, struct rgpu_transcode *t,
+                       int track, struct error *err)
+{
+    struct error reading = {0};
+    const struct reader_params params = {
+        .path = film->path, .video_track = track, .interrupt = transcode_interrupt(t)};
+    const int code = reader_open(ret, &params, &reading);
+    return code == 0 ? 0 : cannot_read(film, code, &reading, err);
+}
+
+static int film_open(struct film *film, struct rgpu_transcode *t, int track, struct error *err)
+{
+    int ret = open_reader(&film->reader, film, t, track, err);
     if (ret != 0)
         return ret;
     if (!reader_video(film->reader))
-        return error_set(err, RGPU_ERROR_VERIFY, "%s: there is no video track in the result", path);
+        return error_set(err, RGPU_ERROR_VERIFY, "%s: there is no video track in it",
+                         film->result ? film->result : film->path);
     return backend()->decoder->open(
         &film->decoder,
         &(struct decoder_params){.track = &reader_video(film->reader)->video,
@@ -76,13 +118,16 @@ static int64_t film_us(const struct film *film, int64_t pts)
 static int film_feed(struct film *film, struct error *err)
 {
     struct reader_packet pkt = {0};
-    int ret = reader_next(film->reader, &pkt, err);
-    /* A damaged end is an end here, as it was for the job. */
-    if (ret != 0 && ret != RGPU_ERROR_MEMORY) {
+    struct error reading = {0};
+    int ret = reader_next(film->reader, &pkt, &reading);
+    /* A damaged end of the source is an end here, as it was for the job. */
+    if (ret == RGPU_ERROR_END || (ret == RGPU_ERROR_INPUT && !film->result)) {
         film->drained = true;
         return backend()->decoder->send(film->decoder, NULL, err);
     }
-    if (ret == 0 && pkt.track == reader_video(film->reader)->index)
+    if (ret != 0)
+        return cannot_read(film, ret, &reading, err);
+    if (pkt.track == reader_video(film->reader)->index)
         ret = backend()->decoder->send(film->decoder, &pkt.video, err);
     reader_packet_done(&pkt);
     return ret;
@@ -149,23 +194,17 @@ static void compare(struct rung_check *check, const struct frame *a, const struc
 static int prepare_scaler(struct rung_check *check, const struct frame *source,
                           const struct frame *result, struct error *err)
 {
-    if (check->scaler && check->source_width == source->width &&
-        check->source_height == source->height && check->source_format == source->format)
+    struct scaler_params params = {
+        .outputs_count = 1,
+        .outputs = {{result->width, result->height, result->format}},
+    };
+    picture_fit(&check->picture, source, &params);
+    if (check->scaler && picture_same_fit(&params, &check->params))
         return 0;
     if (check->scaler)
         backend()->scaler->close(check->scaler);
     check->scaler = NULL;
-    check->source_width = source->width;
-    check->source_height = source->height;
-    check->source_format = source->format;
-    struct scaler_params params = {
-        .width = source->width,
-        .height = source->height,
-        .format = source->format,
-        .color = source->color,
-        .outputs_count = 1,
-        .outputs = {{result->width, result->height, result->format}},
-    };
+    check->params = params;
     return backend()->scaler->open(&check->scaler, &params, err);
 }
 
@@ -187,8 +226,13 @@ static int check_frame(struct rgpu_transcode *t, int rung, struct rung_check *ch
 {
     struct film *film = &check->film;
     const struct rational base = reader_video(film->reader)->video.time_base;
-    /* What a container with this time base can say of the source's time. */
-    const int64_t slack = (int64_t)base.num * 1000000 / base.den / 2 + 1;
+    if (check->picture.format == PIXEL_NONE || t->rungs[rung].is_source)
+        check->picture = picture_of(&reader_video(source->reader)->video, source->next);
+    /* What a container with this time base can say of the source's time, of which the start is
+     * taken in the source's time base. */
+    const struct rational ticks = reader_video(source->reader)->video.time_base;
+    const int64_t slack = (int64_t)base.num * 1000000 / base.den / 2 +
+                          (t->start_us ? (int64_t)ticks.num * 1000000 / ticks.den / 2 : 0) + 1;
     const int64_t wanted =
         film_us(source, source->next->pts) - t->start_us + outputs_rung_shift_us(t->outputs, rung);
     for (;;) {
@@ -196,18 +240,13 @@ static int check_frame(struct rgpu_transcode *t, int rung, struct rung_check *ch
         if (ret != 0)
             return ret;
         if (!film->next)
-            return check->thinned
-                       ? 0
-                       : error_set(err, RGPU_ERROR_VERIFY, "%s: the frame at %.6f s is missing",
-                                   t->rungs[rung].name, (double)wanted / 1e6);
+            return error_set(err, RGPU_ERROR_VERIFY, "%s: the frame at %.6f s is missing",
+                             t->rungs[rung].name, (double)wanted / 1e6);
         const int64_t got = film_us(film, film->next->pts);
-        /* A copied source begins at its random-access point, before the part that was asked for. */
-        if (t->rungs[rung].is_source && got < wanted - slack) {
+        if (check->loose && got < wanted - slack) {
             frame_unref(&film->next);
             continue;
         }
-        if (got > wanted + slack && check->thinned)
-            return 0;
         if (got > wanted + slack || got < wanted - slack)
             return error_set(err, RGPU_ERROR_VERIFY,
                              "%s: a frame is at %.6f s where the source has %.6f s",
@@ -227,18 +266,48 @@ static bool in_window(const struct rgpu_transcode *t, const struct film *source)
     return !t->end_us || rational_compare_ts(pts, base, t->end_us, microseconds) < 0;
 }
 
+/* Whether the job made the next frame of the source a key frame. */
+static bool is_key(const struct rgpu_transcode *t, struct keys *k, int64_t pts)
+{
+    bool enters = !k->begun;
+    while (k->segment + 1 < t->segments_count && pts >= t->segment_starts[k->segment + 1]) {
+        k->segment++;
+        enters = true;
+    }
+    if (enters) {
+        const int64_t start = t->segments_count ? t->segment_starts[k->segment] : pts;
+        key_rule_start(&k->rule, start < -PTS_LIMIT ? pts : start);
+    }
+    k->begun = true;
+    return key_rule_next(&k->rule, pts);
+}
+
+static int check_rungs(struct rgpu_transcode *t, const struct film *source, bool key,
+                       struct rung_check *checks, struct error *err)
+{
+    int ret = 0;
+    for (int i = 0; i < t->rungs_count && ret == 0; i++)
+        if (rate_cap_keep(&checks[i].cap, source->next->pts, key))
+            ret = check_frame(t, i, &checks[i], source, err);
+    return ret;
+}
+
 static int compare_all(struct rgpu_transcode *t, struct film *source, struct rung_check *checks,
                        struct error *err)
 {
-    for (;;) {
+    struct keys keys = {0};
+    key_rule_init(&keys.rule, reader_video(source->reader)->video.time_base, t->gop_us);
+    for (int64_t frames = 0;;) {
         if (transcode_cancelled(t))
             return error_set(err, RGPU_ERROR_CANCELLED, "cancelled");
         int ret = film_look(source, err);
         if (ret != 0 || !source->next)
             return ret;
-        const bool shown = in_window(t, source);
-        for (int i = 0; i < t->rungs_count && ret == 0 && shown; i++)
-            ret = check_frame(t, i, &checks[i], source, err);
+        if (in_window(t, source)) {
+            const int64_t pts = source->next->pts;
+            ret = check_rungs(t, source, is_key(t, &keys, pts), checks, err);
+            transcode_verified(t, ++frames, film_us(source, pts));
+        }
         frame_unref(&source->next);
         if (ret != 0)
             return ret;
@@ -258,10 +327,13 @@ static double psnr(const struct plane_error *e, double peak)
 static int check_end(struct rgpu_transcode *t, int rung, struct rung_check *check,
                      struct error *err)
 {
+    if (check->error[0].samples <= 0)
+        return error_set(err, RGPU_ERROR_VERIFY, "%s: there was no frame to compare",
+                         t->rungs[rung].name);
     int ret = film_look(&check->film, err);
     if (ret != 0)
         return ret;
-    if (check->film.next && !t->rungs[rung].is_source)
+    if (check->film.next && !check->loose)
         return error_set(
             err, RGPU_ERROR_VERIFY, "%s: there is a frame at %.6f s, behind the source's end",
             t->rungs[rung].name, (double)film_us(&check->film, check->film.next->pts) / 1e6);
@@ -274,46 +346,98 @@ static int check_end(struct rgpu_transcode *t, int rung, struct rung_check *chec
     return 0;
 }
 
-/* The i-th video track of a file that holds several rungs. */
-static int nth_video(const char *path, int n, int *ret, struct error *err)
+/* ---- shape --------------------------------------------------------------------------------- */
+
+static double aspect(struct rational r)
 {
+    return r.num > 0 && r.den > 0 ? rational_double(r) : 1.0;
+}
+
+static int check_shape(const struct rgpu_transcode *t, int rung, const struct reader_track *have,
+                       enum container container, struct error *err)
+{
+    const struct reader_track *source = reader_video(t->reader);
+    const struct rendition_params *want = &t->rungs[rung].rendition;
+    const char *name = t->rungs[rung].name;
+    if (have->video.width != want->width || have->video.height != want->height)
+        return error_set(err, RGPU_ERROR_VERIFY, "%s: the picture is %dx%d instead of %dx%d", name,
+                         have->video.width, have->video.height, want->width, want->height);
+    const double sample = aspect(plan_aspect(source->video.sample_aspect, source->video.width,
+                                             source->video.height, want->width, want->height));
+    /* A copied stream says what it says where the container has no word of its own. */
+    const bool told = !t->rungs[rung].is_source || container == CONTAINER_MP4 ||
+                      container == CONTAINER_MKV || container == CONTAINER_HLS;
+    if (told && fabs(aspect(have->video.sample_aspect) / sample - 1) > ASPECT_TOLERANCE)
+        return error_set(err, RGPU_ERROR_VERIFY,
+                         "%s: the sample aspect ratio is %.3f instead of %.3f", name,
+                         aspect(have->video.sample_aspect), sample);
+    /* Other containers lose it, with a warning. */
+    if (have->rotation_degrees != source->rotation_degrees &&
+        (container == CONTAINER_MP4 || have->rotation_degrees))
+        return error_set(err, RGPU_ERROR_VERIFY, "%s: the rotation is %d degrees instead of %d",
+                         name, have->rotation_degrees, source->rotation_degrees);
+    return 0;
+}
+
+/* The n-th video track of a file that holds `count` rungs. */
+static int nth_video(struct rgpu_transcode *t, const struct film *film, int n, int count, int *ret,
+                     struct error *err)
+{
+    int found = 0;
     struct reader *reader = NULL;
-    int code = reader_open(&reader, &(struct reader_params){.path = path, .video_track = -1}, err);
+    int code = open_reader(&reader, film, t, -1, err);
     *ret = -1;
-    for (int i = 0; code == 0 && i < reader_tracks_count(reader); i++) {
+    if (code != 0)
+        return code;
+    for (int i = 0; i < reader_tracks_count(reader); i++) {
         const struct reader_track *track = reader_track(reader, i);
-        if (track->kind == TRACK_VIDEO && !track->is_cover && n-- == 0)
+        if (track->kind == TRACK_VIDEO && !track->is_cover && found++ == n)
             *ret = i;
     }
     reader_close(&reader);
-    if (code == 0 && *ret < 0)
-        code = error_set(err, RGPU_ERROR_VERIFY, "%s: a video track is missing", path);
+    if (found != count)
+        code =
+            error_set(err, RGPU_ERROR_VERIFY, "%s: there %s %d video track%s instead of %d",
+                      film->result, found == 1 ? "is" : "are", found, found == 1 ? "" : "s", count);
     return code;
 }
 
 static int open_rung(struct rgpu_transcode *t, int rung, struct rung_check *check,
                      struct error *err)
 {
-    const char *path = outputs_rung_path(t->outputs, rung);
-    int track = -1, n = 0, ret = 0;
-    for (int i = 0; i < rung; i++)
-        n += !strcmp(outputs_rung_path(t->outputs, i), path);
-    if (t->rungs_count > 1)
-        ret = nth_video(path, n, &track, err);
-    const double cap = rational_double(t->rungs[rung].rendition.frame_rate_max);
-    const double fps = rational_double(reader_video(t->reader)->video.frame_rate);
-    check->thinned = cap > 0 && (fps <= 0 || fps > cap);
-    return ret == 0 ? film_open(&check->film, path, track, err) : ret;
+    struct film *film = &check->film;
+    const struct track *source = &reader_video(t->reader)->video;
+    const enum container container = container_from_name(t->params.output);
+    int track = -1, n = 0, count = 0;
+    film->path = check->path;
+    film->result = outputs_rung_path(t->outputs, rung);
+    for (int i = 0; i < t->rungs_count; i++) {
+        const bool same = !strcmp(outputs_rung_path(t->outputs, i), film->result);
+        n += same && i < rung;
+        count += same;
+    }
+    int ret = outputs_rung_reading_path(t->outputs, rung, check->path, err);
+    if (ret == 0)
+        ret = nth_video(t, film, n, count, &track, err);
+    const bool copied = t->rungs[rung].is_source;
+    struct rational cap = {0};
+    if (!copied)
+        cap = t->rungs[rung].rendition.frame_rate_max;
+    rate_cap_init(&check->cap, source->time_base, source->frame_rate, cap);
+    check->loose = copied && container != CONTAINER_MP4;
+    if (ret == 0)
+        ret = film_open(film, t, track, err);
+    return ret == 0 ? check_shape(t, rung, reader_video(film->reader), container, err) : ret;
 }
 
 int transcode_verify(struct rgpu_transcode *t, struct error *err)
 {
-    struct film source = {0};
+    struct film source = {.path = t->params.input};
     struct rung_check *checks = calloc((size_t)t->rungs_count, sizeof(*checks));
     if (!checks)
         return error_memory(err, "the comparison");
     const struct reader_track *video = reader_video(t->reader);
-    int ret = film_open(&source, t->input, video->index, err);
+    int ret = film_open(&source, t, video->index, err);
     for (int i = 0; i < t->rungs_count && ret == 0; i++)
         ret = open_rung(t, i, &checks[i], err);
     if (ret == 0)
@@ -327,5 +451,6 @@ int transcode_verify(struct rgpu_transcode *t, struct error *err)
     }
     free(checks);
     film_close(&source);
-    return ret;
+    return ret != 0 && transcode_cancelled(t) ? error_set(err, RGPU_ERROR_CANCELLED, "cancelled")
+                                              : ret;
 }

@@ -3,16 +3,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static log_sink sink_function;
+static rgpu_log_sink sink_function;
 static void *sink_opaque;
 
-void log_set_sink(log_sink sink, void *opaque)
+void log_set_sink(rgpu_log_sink sink, void *opaque)
 {
     sink_opaque = opaque;
     sink_function = sink;
 }
 
-void log_line(enum log_level level, const char *format, ...)
+void log_line(enum rgpu_log_level level, const char *format, ...)
 {
     if (!sink_function)
         return;

@@ -72,15 +72,23 @@ struct decoder_ops {
 struct scaler_output {
     int width, height; /* pixels, even */
     enum pixel_format format;
+    /* Where the picture goes, in whole chroma samples (of each field); the rest is black. Width 0:
+     * everywhere. */
+    struct {
+        int x, y, width, height;
+    } area;
 };
 
 struct scaler_params {
     int device;
     int width, height; /* of the source */
     enum pixel_format format;
-    struct color color; /* of the source; unknown fields are taken as the field's defaults
-                         * for its size (BT.601 below 720 lines, else BT.709; left chroma) */
-    bool interlaced;    /* scale each field by itself */
+    struct color color;  /* of the source; unknown fields are taken as the field's defaults
+                          * for its size (BT.601 below 720 lines, else BT.709; left chroma) */
+    struct color target; /* of the outputs; unknown fields are the source's, but for RGB, which
+                          * becomes limited range of the source's default matrix. Matrices of
+                          * YCgCo, ICtCp and constant luminance, PQ and HLG cannot be converted */
+    bool interlaced;     /* scale each field by itself */
     int outputs_count;
     struct scaler_output outputs[RENDITIONS_MAX];
     int threads; /* 0: as many as cores */
@@ -89,8 +97,9 @@ struct scaler_params {
 struct scaler_ops {
     int (*open)(void **ret, const struct scaler_params *params, struct error *err);
     /* Fills the rungs whose bit is set in `mask` from one source frame, all in one call:
-     * ret[i] is a new frame from the scaler's own pool with the source's properties, or a reference
-     * to the source where size and format are the same. Untouched where the bit is clear. */
+     * ret[i] is a new frame from the scaler's own pool with the source's properties but for its
+     * sample aspect, which is not known here; or a reference to the source where nothing is to be
+     * done. Untouched where the bit is clear. */
     int (*run)(void *scaler, struct frame *source, uint32_t mask, struct frame **ret,
                struct error *err);
     void (*close)(void *scaler);
@@ -137,8 +146,10 @@ struct encoder_params {
                                * 0 is lossless where the encoder has it */
     int speed;                /* 1..7 as NVENC's p1..p7; 0: 4 */
     char profile[24];         /* "high", "main10", ...; empty: what fits */
-    int bframes;              /* -1: the preset's own */
+    int bframes;              /* -1: the preset's own; no matter to AV1 */
     int gop_frames_max;       /* upper bound between key frames; 0: only where forced */
+    int gop_frames_usual;     /* about so many from one forced key frame to the next, for rate
+                               * control; 0: unknown */
     int threads;              /* 0: the encoder's own choice */
     bool low_latency;
     bool global_headers; /* parameter sets in the header too; they are repeated in band */

@@ -11,14 +11,14 @@
 
 static void forward(void *context, int level, const char *format, va_list args)
 {
-    if (level > AV_LOG_WARNING)
+    if (level > AV_LOG_INFO) /* encoders' warnings come as that (encoder_setup.c) */
         return;
     char line[1024];
     int prefix = 1;
     av_log_format_line2(context, level, format, args, line, sizeof(line), &prefix);
     line[strcspn(line, "\n")] = '\0';
     /* The libraries' warnings are about details; what matters comes back as an error of ours. */
-    log_line(LOG_DEBUG, "%s", line);
+    log_line(RGPU_LOG_DEBUG, "%s", line);
 }
 
 static void install(void)

@@ -1,12 +1,24 @@
 /* Gives the segments of a job to nodes over links, and brings the results back in order.
  *
  * The caller pushes a film's segments as they are cut (job_begin .. job_end), asks job_accepts
- * before reading more, and takes outputs in segment order with job_next. A segment's packets go out
- * only when the whole of it has come back and its counts are right; one that is lost is sent again,
- * elsewhere if there is an elsewhere, up to SEGMENT_ATTEMPTS_MAX times.
+ * before reading more, and takes outputs in segment order with job_next.
+ *
+ * A segment's packets go out when the whole of it has come back; but those of a streaming job, or
+ * of a segment with more than SEGMENT_RESULT_BYTES or SEGMENT_RESULT_SECONDS of results, as they
+ * come. One that is lost, or comes back with other counts of packets than its node says, is sent
+ * again, elsewhere if there is an elsewhere, SEGMENT_ATTEMPTS_MAX times in all; the job fails where
+ * that is no longer possible (packets have gone out, or the input was let go). One that shows more
+ * frames than were expected, or others, is sent again once and then taken: the source may be like
+ * that. Fewer frames than expected are what a damaged source gives, and are only counted.
+ *
+ * Nothing that a node says is believed: a message that may not come, or has numbers out of bounds,
+ * loses the node, as does a refusal of the job. The job goes on while a node is left. A slot that
+ * is silent for too long (job_params.silence_ns_max) is given nothing more; a node whose slots are
+ * all silent is lost.
  *
  * Threads: one thread calls all functions but job_wakeup. Memory: bounded, see segment.h and
- * JOB_UNSENT_*. Credits: a slot is never sent more messages than its window. */
+ * JOB_UNSENT_*. Credits: a slot is never sent more messages than its window. Time: none but what
+ * job_tick says. */
 #ifndef DISPATCH_DISPATCH_H
 #define DISPATCH_DISPATCH_H
 
@@ -20,7 +32,7 @@
 enum job_output_type {
     JOB_HEADER,       /* `rendition`, `track`: once each, before the first packet */
     JOB_PACKET,       /* `packet` */
-    JOB_SEGMENT_DONE, /* `segment`, `done`, `frames_missing` */
+    JOB_SEGMENT_DONE, /* `segment`, `done`, `frames_missing`, `frames_wrong` */
     JOB_NOTE,         /* `note`: a line for the user, once each */
     JOB_ENDED,        /* all segments are out */
 };
@@ -32,6 +44,8 @@ struct job_output {
     struct track track;   /* owned */
     struct segment_done done;
     int64_t frames_missing; /* expected by the cutter, not shown by the decoder */
+    int64_t frames_wrong;   /* shown, but not expected: the surplus, or 1 where as many were shown
+                             * but with other time stamps */
     char note[ERROR_TEXT_MAX];
 };
 
@@ -48,6 +62,10 @@ int job_add_node(struct job *job, struct link *link, struct error *err);
 /* True when more input should be pushed now. */
 bool job_accepts(struct job *job);
 
+/* Whether the segment that comes out next still has input to be sent to its slot: a caller that has
+ * enough waiting need not read on just now. */
+bool job_is_fed(const struct job *job);
+
 /* Input, in the order of the film. Packets and frames are moved, also on error. */
 int job_begin(struct job *job, uint32_t segment, int64_t start_pts, uint64_t first_ordinal);
 int job_packet(struct job *job, struct packet *pkt);
@@ -55,6 +73,10 @@ int job_frame(struct job *job, struct frame **frame);
 int job_tail(struct job *job, int64_t end_pts);
 int job_end(struct job *job, int64_t frames_expected, uint64_t pts_digest);
 void job_finish(struct job *job); /* no more segments */
+
+/* Says what time it is (monotonic), before job_next: for silence_ns_max, which needs a call at
+ * least a few times in that time. */
+void job_tick(struct job *job, int64_t now_ns);
 
 /* Moves messages both ways, then gives the next output. AGAIN: none now. Else the job's error, its
  * text in `err`; it stays. */
@@ -70,9 +92,6 @@ void job_wakeup(struct job *job);
 int64_t job_packets_received(const struct job *job, int rendition);
 int64_t job_bytes_received(const struct job *job, int rendition);
 int job_retries(const struct job *job);
-
-/* What the first node said of itself; "" before. */
-const char *job_device(const struct job *job);
 
 /* Cancels what runs, closes the links, frees. Takes NULL, writes NULL. */
 void job_close(struct job **job);

@@ -6,6 +6,7 @@
 /* Encoders miss their own bucket by a little, too. */
 #define TOLERANCE 0.05
 #define PERMILLE_MIN 250
+#define PEAK_STEPS 30
 
 static int compare_times(const void *a, const void *b)
 {
@@ -51,29 +52,71 @@ static int64_t rendition_bits(struct segment *s, uint32_t rendition)
     return bytes * 8;
 }
 
-bool rate_check(const struct bucket before[RENDITIONS_MAX], struct bucket ret_after[RENDITIONS_MAX],
-                const struct job_params *params, struct segment *segment)
+/* Part of the target below which a retry does not go: encoders have a least bit rate. */
+static int least_permille(const struct rendition_params *r)
 {
-    bool fits = true;
-    memcpy(ret_after, before, RENDITIONS_MAX * sizeof(*ret_after));
+    const int64_t least = (BIT_RATE_BPS_MIN * INT64_C(1000) + r->bit_rate_bps - 1) /
+                          (r->bit_rate_bps > 0 ? r->bit_rate_bps : 1);
+    return least < PERMILLE_MIN ? PERMILLE_MIN : least < 1000 ? (int)least : 1000;
+}
+
+/* As much less as was missing, and a little more, because bits do not follow the target at once.
+ * False: it has the least already. */
+static bool lower(const struct rendition_params *r, double bits, double missing, uint16_t *permille)
+{
+    const double factor = 0.95 * (1 - missing / (bits + missing));
+    const int wanted = (int)(*permille * factor), least = least_permille(r);
+    const int now = wanted > least ? wanted : least;
+    if (now >= *permille)
+        return false;
+    *permille = (uint16_t)now;
+    return true;
+}
+
+void rate_check(const struct bucket before[RENDITIONS_MAX], const struct job_params *params,
+                struct segment *segment, struct rate_result *ret)
+{
+    *ret = (struct rate_result){.verdict = RATE_FITS};
+    memcpy(ret->after, before, sizeof(ret->after));
     int64_t *times = calloc(segment->results.count + 1, sizeof(*times));
     if (!times)
-        return true;
+        return;
     for (int r = 0; r < params->renditions_count; r++) {
         if (!is_limited(&params->renditions[r]))
             continue;
-        double missing =
-            take_rendition(&ret_after[r], (uint32_t)r, params->source.time_base, segment, times);
+        const double missing =
+            take_rendition(&ret->after[r], (uint32_t)r, params->source.time_base, segment, times);
         if (missing <= TOLERANCE * before[r].size_bits)
             continue;
-        fits = false;
-        /* As much less as was missing, and a little more, because bits do not follow the target at
-         * once. */
-        const double bits = (double)rendition_bits(segment, (uint32_t)r);
-        const double factor = 0.95 * (1 - missing / (bits + missing));
-        const int permille = (int)(segment->permille[r] * factor);
-        segment->permille[r] = (uint16_t)(permille < PERMILLE_MIN ? PERMILLE_MIN : permille);
+        ret->broken[r] = true;
+        if (lower(&params->renditions[r], (double)rendition_bits(segment, (uint32_t)r), missing,
+                  &segment->permille[r]))
+            ret->verdict = RATE_LOWERED;
+        else if (ret->verdict == RATE_FITS)
+            ret->verdict = RATE_STUCK;
     }
     free(times);
-    return fits;
+}
+
+int64_t rate_peak_bps(const struct bucket *before, const struct job_params *params, int rendition,
+                      struct segment *segment)
+{
+    int64_t *times = calloc(segment->results.count + 1, sizeof(*times));
+    if (!times)
+        return 0;
+    /* Times the limit: at `high` no picture takes more than what the bucket begins with. */
+    const double bits = (double)rendition_bits(segment, (uint32_t)rendition);
+    double low = 1, high = 2 + bits / (before->level_bits > 1 ? before->level_bits : 1);
+    for (int i = 0; i < PEAK_STEPS; i++) {
+        const double factor = (low + high) / 2;
+        struct bucket b = *before;
+        b.rate_bps *= factor;
+        b.size_bits *= factor;
+        b.level_bits *= factor;
+        const double missing =
+            take_rendition(&b, (uint32_t)rendition, params->source.time_base, segment, times);
+        *(missing > TOLERANCE * b.size_bits ? &low : &high) = factor;
+    }
+    free(times);
+    return (int64_t)(high * before->rate_bps);
 }

@@ -10,10 +10,26 @@
 #include "dispatch/segment.h"
 #include "media/bucket.h"
 
-/* Runs the segment's results through a copy of `before`; ret_after is what they leave. True when
- * all renditions fit (or there was no memory to tell). Else segment->permille is lowered for those
- * that do not, for another try. */
-bool rate_check(const struct bucket before[RENDITIONS_MAX], struct bucket ret_after[RENDITIONS_MAX],
-                const struct job_params *params, struct segment *segment);
+enum rate_verdict {
+    RATE_FITS,
+    RATE_LOWERED, /* segment->permille is less for those that do not fit: worth another try */
+    RATE_STUCK,   /* they have the least bit rate that there is */
+};
+
+struct rate_result {
+    enum rate_verdict verdict;
+    struct bucket after[RENDITIONS_MAX]; /* what the segment leaves */
+    bool broken[RENDITIONS_MAX];         /* the rendition does not fit */
+};
+
+/* Runs the segment's results through a copy of `before`. They fit too where there was no memory to
+ * tell. */
+void rate_check(const struct bucket before[RENDITIONS_MAX], const struct job_params *params,
+                struct segment *segment, struct rate_result *ret);
+
+/* The least peak rate, with a buffer in proportion, at which the segment would have fitted;
+ * 0: there was no memory to tell. */
+int64_t rate_peak_bps(const struct bucket *before, const struct job_params *params, int rendition,
+                      struct segment *segment);
 
 #endif

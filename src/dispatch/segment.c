@@ -122,9 +122,9 @@ struct item segment_peek(struct segment *segment)
 void segment_advance(struct segment *segment)
 {
     segment->sent++;
-    while (segment->released < segment->sent &&
-           (segment->let_go || segment->input_bytes > SEGMENT_RETAIN_BYTES ||
-            segment->input.count > SEGMENT_RETAIN_ITEMS))
+    if (segment->input_bytes > SEGMENT_RETAIN_BYTES || segment->input.count > SEGMENT_RETAIN_ITEMS)
+        segment->let_go = true;
+    while (segment->let_go && segment->released < segment->sent)
         release_first(segment);
 }
 
@@ -138,6 +138,6 @@ bool segment_rewind(struct segment *segment)
         segment->packets_received[i] = segment->bytes_received[i] = 0;
     segment->sent = 0;
     segment->assigned = segment->begin_sent = segment->tail_sent = segment->end_sent = false;
-    segment->done = false;
+    segment->reported = segment->done = false;
     return true;
 }

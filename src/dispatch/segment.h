@@ -1,9 +1,16 @@
 /* A segment on its way: what is to be sent (kept until the result is accepted, so that it can be
  * sent again elsewhere), where it is, and what has come back.
  *
- * Threads: the job's. Memory: input is kept up to SEGMENT_RETAIN_BYTES; beyond that the part that
- * was sent is let go and the segment can no longer be retried. Results wait for the whole segment
- * up to SEGMENT_RESULT_BYTES, then go out as they come ("committed"). */
+ * Threads: the job's. Memory: input is kept up to SEGMENT_RETAIN_BYTES; beyond that all that was
+ * sent is let go, then and later, and the segment can no longer be retried. Results of the first
+ * segment wait for the whole of it up to SEGMENT_RESULT_BYTES or SEGMENT_RESULT_SECONDS, because
+ * the sound of that time waits with them, then go out as they come ("committed").
+ *
+ * Results of the segments after it: once SEGMENT_HELD_BYTES_MAX wait together, their slots get no
+ * more input and no segment is begun. What can still come on top is what those slots have inside,
+ * a window of messages and the pictures that the codecs hold back, for each rendition. The slot
+ * that has the first segment goes on, or that might never be pushed out of it; and where the first
+ * one is to be sent again and all slots are busy, they end the segments they are at. */
 #ifndef DISPATCH_SEGMENT_H
 #define DISPATCH_SEGMENT_H
 
@@ -14,6 +21,8 @@
 #define SEGMENT_RETAIN_BYTES ((int64_t)64 << 20)
 #define SEGMENT_RETAIN_ITEMS 16384
 #define SEGMENT_RESULT_BYTES ((int64_t)64 << 20)
+#define SEGMENT_RESULT_SECONDS 60
+#define SEGMENT_HELD_BYTES_MAX ((int64_t)256 << 20)
 #define SEGMENT_ATTEMPTS_MAX 3
 #define SEGMENT_REDO_MAX 2 /* times that a segment is encoded again for the bit rate's sake */
 
@@ -51,6 +60,7 @@ struct segment {
 
     bool assigned, begin_sent, tail_sent, end_sent;
     int node, slot;
+    bool shunned; /* it came back wrong from there: rather to another slot */
     int attempts;
     uint16_t permille[RENDITIONS_MAX]; /* of the target bit rates */
     int redone;                        /* times that it broke the leaky bucket */
@@ -60,8 +70,12 @@ struct segment {
     int64_t result_bytes;
     int64_t packets_received[RENDITIONS_MAX], bytes_received[RENDITIONS_MAX];
     bool committed; /* results have gone out */
-    bool done;
+    bool reported;  /* `result` is here, perhaps before all input was sent */
+    bool done;      /* and the input was, and its counts are right */
     struct segment_done result;
+    bool rechecked;                   /* sent again because of its frames */
+    struct segment_done first_result; /* what came back then */
+    int64_t frames_wrong;             /* see job_output */
 };
 
 struct segment *segment_new(uint32_t id, int64_t start_pts, uint64_t first_ordinal);

@@ -44,7 +44,7 @@ static int open_decoder(struct audio *a, struct error *err)
     const AVCodecParameters *par = a->source->stream->codecpar;
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+        return error_set(err, RGPU_ERROR_INPUT,
                          "audio track %d: no decoder for %s; use --audio copy or --audio none",
                          a->source->index, avcodec_get_name(par->codec_id));
     a->dec = avcodec_alloc_context3(codec);
@@ -52,8 +52,11 @@ static int open_decoder(struct audio *a, struct error *err)
         return error_memory(err, "an audio decoder");
     a->dec->pkt_timebase = a->source->stream->time_base;
     a->dec->thread_count = 1;
-    if (avcodec_open2(a->dec, codec, NULL) < 0)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED, "audio track %d: cannot decode %s",
+    const int rc = avcodec_open2(a->dec, codec, NULL);
+    if (rc == AVERROR(ENOMEM))
+        return error_memory(err, "an audio decoder");
+    if (rc < 0)
+        return error_set(err, RGPU_ERROR_INPUT, "audio track %d: cannot decode %s",
                          a->source->index, avcodec_get_name(par->codec_id));
     return 0;
 }
@@ -100,7 +103,7 @@ static int open_encoder(struct audio *a, const struct audio_params *params, stru
     else if (strcmp(params->codec, "aac") == 0)
         codec = avcodec_find_encoder_by_name("aac");
     if (!codec)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+        return error_set(err, RGPU_ERROR_PARAM,
                          "no encoder for %s audio; use --audio aac, opus or copy", params->codec);
     a->enc = avcodec_alloc_context3(codec);
     if (!a->enc)
@@ -114,8 +117,11 @@ static int open_encoder(struct audio *a, const struct audio_params *params, stru
     const int64_t rate = (int64_t)BIT_RATE_CHANNEL_BPS * a->enc->ch_layout.nb_channels;
     a->enc->bit_rate =
         params->bit_rate_bps > 0 ? params->bit_rate_bps : FFMIN(rate, BIT_RATE_MAX_BPS);
-    if (avcodec_open2(a->enc, codec, NULL) < 0)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+    const int rc = avcodec_open2(a->enc, codec, NULL);
+    if (rc == AVERROR(ENOMEM))
+        return error_memory(err, "an audio encoder");
+    if (rc < 0)
+        return error_set(err, RGPU_ERROR_PARAM,
                          "cannot encode %d channels at %d Hz and %lld kbit/s as %s",
                          a->enc->ch_layout.nb_channels, a->enc->sample_rate,
                          (long long)(a->enc->bit_rate / 1000), params->codec);

@@ -175,10 +175,15 @@ enum AVCodecID container_text_codec(enum container container, enum AVCodecID cod
     case AV_CODEC_ID_ASS:
     case AV_CODEC_ID_WEBVTT:
     case AV_CODEC_ID_MOV_TEXT:
+    case AV_CODEC_ID_TTML:
         break;
     default:
         return AV_CODEC_ID_NONE;
     }
+    if (!avcodec_find_decoder(codec))
+        return AV_CODEC_ID_NONE;
+    if (container == CONTAINER_HLS)
+        return AV_CODEC_ID_WEBVTT;
     if (container == CONTAINER_MP4)
         return AV_CODEC_ID_MOV_TEXT;
     if (container == CONTAINER_MKV)

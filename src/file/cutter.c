@@ -46,7 +46,7 @@ struct cutter {
     int past_end;                 /* packets since the last one that the film's window shows */
     int64_t frames;
     uint64_t digest;
-    int64_t lost;
+    int64_t lost, head_lost;
 };
 
 static struct item *ring_at(const struct cutter *c, size_t i)
@@ -121,6 +121,11 @@ int64_t cutter_lost_count(const struct cutter *c)
     return c->lost;
 }
 
+int64_t cutter_head_lost_count(const struct cutter *c)
+{
+    return c->head_lost;
+}
+
 int cutter_push(struct cutter *c, struct packet *pkt, enum access_point access)
 {
     if (c->phase == PHASE_DONE || c->finished) {
@@ -151,6 +156,13 @@ static bool is_shown(const struct cutter *c, const struct item *item)
     if (c->params.start_pts != PTS_NONE && item->ts < c->params.start_pts)
         return false;
     return c->params.end_pts == PTS_NONE || item->ts < c->params.end_pts;
+}
+
+/* Leading pictures come before so many others. */
+static void count_lost(struct cutter *c)
+{
+    c->lost++;
+    c->head_lost += c->segment == 0 && c->frames < CUTTER_REORDER_MAX;
 }
 
 static void count_frame(struct cutter *c, const struct item *item)
@@ -194,8 +206,10 @@ static void drop_front(struct cutter *c, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct item item = ring_pop(c);
-        if (is_shown(c, &item))
+        if (is_shown(c, &item)) {
             c->lost++;
+            c->head_lost++;
+        }
         packet_done(&item.pkt);
     }
 }
@@ -320,7 +334,7 @@ static void event_from_tail(struct cutter *c, struct cut_event *ret)
             if (item->ts >= c->start)
                 count_frame(c, item);
             else
-                c->lost++;
+                count_lost(c);
         }
         *ret = (struct cut_event){
             .type = CUT_PACKET, .segment = c->segment, .pkt = packet_share(&item->pkt)};
@@ -348,7 +362,7 @@ static void event_packet(struct cutter *c, struct cut_event *ret)
         if (item.ts >= c->start)
             count_frame(c, &item);
         else if (!repeated)
-            c->lost++;
+            count_lost(c);
     }
     const bool past = c->params.end_pts != PTS_NONE && item.ts >= c->params.end_pts;
     c->past_end = past ? c->past_end + 1 : 0;

@@ -73,6 +73,9 @@ int cutter_next(struct cutter *c, struct cut_event *ret);
  */
 int64_t cutter_lost_count(const struct cutter *c);
 
+/* Of them, those at the head of the film: before its first point, or its leading pictures. */
+int64_t cutter_head_lost_count(const struct cutter *c);
+
 /* Takes NULL, writes NULL. */
 void cutter_free(struct cutter **c);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "file/output.h"
+#include "file/whole.h"
 
 static uint64_t read_be(const uint8_t *p, int bytes)
 {
@@ -16,32 +17,6 @@ static uint64_t read_be(const uint8_t *p, int bytes)
     for (int i = 0; i < bytes; i++)
         v = v << 8 | p[i];
     return v;
-}
-
-static int read_all(int fd, uint8_t *data, size_t size, off_t at)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pread(fd, data + done, size - done, at + (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        done += (size_t)n;
-    }
-    return 0;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t size, off_t at)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pwrite(fd, data + done, size - done, at + (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        done += (size_t)n;
-    }
-    return 0;
 }
 
 /* Finds tfdt in moof or traf and changes it in place; the muxer writes its 64-bit form. */
@@ -73,11 +48,11 @@ static int move_moof(int fd, off_t at, uint64_t length, int64_t ticks)
     uint8_t *data = malloc((size_t)length);
     if (!data)
         return -ENOMEM;
-    int rc = read_all(fd, data, (size_t)length, at);
+    int rc = whole_read(fd, data, (size_t)length, at);
     if (rc == 0)
         rc = move_boxes(data + 8, (size_t)length - 8, ticks) ? 0 : -EINVAL;
     if (rc == 0)
-        rc = write_all(fd, data, (size_t)length, at);
+        rc = whole_write(fd, data, (size_t)length, at);
     free(data);
     return rc;
 }
@@ -89,7 +64,7 @@ int fragment_move(int fd, int64_t ticks, const char *path, struct error *err)
     for (off_t pos = 0; rc == 0 && size - pos >= 8;) {
         uint8_t head[16];
         const size_t have = size - pos >= 16 ? 16 : 8;
-        rc = read_all(fd, head, have, pos);
+        rc = whole_read(fd, head, have, pos);
         if (rc < 0)
             break;
         uint64_t length = read_be(head, 4);

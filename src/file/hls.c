@@ -1,6 +1,5 @@
 #include "file/hls.h"
 
-#include <errno.h>
 #include <libavcodec/packet.h>
 #include <libavformat/avformat.h>
 #include <libavutil/mathematics.h>
@@ -10,14 +9,22 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "file/hls_playlist.h"
 #include "file/output.h"
 #include "file/place.h"
+#include "file/whole.h"
+#include "media/cues.h"
 
 /* Times are compared in nanoseconds: equal times of different time bases come out equal, and no
  * two different ones do. */
 static const AVRational ns = {1, 1000000000};
 #define NEVER INT64_MAX
+
+/* Audio that begins this much behind a cut has a segment without media (EXT-X-GAP) in front of it;
+ * less than that, its first segment begins at the cut. A longer empty beginning of a segment would
+ * make players take its media for earlier than it is: they place it by the playlist's times where
+ * the two differ by more than it lasts. ffmpeg, hls.js and AVPlayer keep gaps in time; AVPlayer
+ * plays silence there, hls.js may step over those at the beginning. */
+#define GAP_MIN_NS INT64_C(500000000)
 
 struct entry {
     AVPacket *pkt; /* owned */
@@ -26,11 +33,14 @@ struct entry {
 
 struct rendition {
     struct hls_track track; /* name, language, segments: what playlists say */
-    struct mux *mux;        /* owned */
+    struct mux *mux;        /* owned; of text only the description of its stream */
+    struct cues *cues;      /* owned; text, instead of the ring */
     bool reference;         /* takes part in deciding where to cut */
     bool ended;
     struct entry *ring; /* owned; packets that wait for a decision, or for the next one */
     int capacity, head, count;
+    int64_t first_ns;      /* smallest pts of all packets; NEVER: none yet */
+    int64_t key_ns;        /* pts of the first packet of the current segment */
     int64_t frontier_ns;   /* dts of the newest packet: no later one is shown before */
     int64_t last_duration; /* of a packet, in its time base */
     int fd;                /* current file; -1: none */
@@ -47,10 +57,13 @@ struct hls {
     struct rendition *renditions; /* owned array */
     int count;
     int64_t target_ns, start_ns; /* of the current segment; NEVER: no packet yet */
-    int64_t *cuts_ns;            /* owned */
+    int64_t origin_ns;           /* begin of all playlists; NEVER: not settled yet */
+    bool goes_on;                /* there are cuts behind the references' end */
+    int64_t now_ns;              /* largest dts that was written */
+    int64_t later_us;
+    int64_t *cuts_ns; /* owned */
     int cuts_count, cuts_capacity;
     int64_t bytes; /* of complete files */
-    bool trimmed;
 };
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -63,8 +76,9 @@ static int open_places(struct hls *h, const struct hls_params *params, struct er
         return error_memory(err, params->path);
     if (n > 0 && params->path[n - 1] == '/') {
         h->prefix = strdup("");
-        return h->prefix ? place_folder(&h->folder, params->path, params->overwrite, err)
-                         : error_memory(err, params->path);
+        return h->prefix
+                   ? place_folder(&h->folder, params->path, params->overwrite, params->input, err)
+                   : error_memory(err, params->path);
     }
     const size_t end = n > 5 && strcasecmp(params->path + n - 5, ".m3u8") == 0 ? n - 5 : n;
     char *folder = strndup(params->path, end);
@@ -73,9 +87,9 @@ static int open_places(struct hls *h, const struct hls_params *params, struct er
     const char *slash = strrchr(folder, '/');
     int rc = asprintf(&h->prefix, "%s/", slash ? slash + 1 : folder) < 0
                  ? error_memory(err, params->path)
-                 : place_file(&h->master, params->path, params->overwrite, params->input, err);
+                 : place_playlist(&h->master, params->path, params->overwrite, params->input, err);
     if (rc == 0)
-        rc = place_folder(&h->folder, folder, params->overwrite, err);
+        rc = place_folder(&h->folder, folder, params->overwrite, params->input, err);
     free(folder);
     return rc;
 }
@@ -85,9 +99,9 @@ int hls_open(struct hls **ret, const struct hls_params *params, struct error *er
     struct hls *h = calloc(1, sizeof(*h));
     if (!h)
         return error_memory(err, params->path);
-    h->start_ns = NEVER;
+    h->start_ns = h->origin_ns = NEVER;
+    h->now_ns = INT64_MIN;
     h->target_ns = (params->segment_us > 0 ? params->segment_us : HLS_TARGET_US) * 1000;
-    h->trimmed = params->trimmed;
     h->renditions = calloc(WRITER_TRACKS_MAX, sizeof(h->renditions[0]));
     const int rc = h->renditions ? open_places(h, params, err) : error_memory(err, params->path);
     if (rc < 0)
@@ -127,20 +141,28 @@ int hls_add(struct hls *h, const struct hls_rendition_params *params, int *ret, 
         return error_set(err, RGPU_ERROR_LIMIT, "more than %d tracks for %s", WRITER_TRACKS_MAX,
                          h->path);
     struct rendition *r = &h->renditions[h->count];
-    *r = (struct rendition){.fd = -1, .begin_ns = NEVER, .frontier_ns = INT64_MIN};
-    r->track.video = params->video;
+    *r = (struct rendition){
+        .fd = -1, .begin_ns = NEVER, .first_ns = NEVER, .frontier_ns = INT64_MIN};
+    r->track.kind = params->kind;
     r->track.is_default = params->is_default;
+    r->track.is_forced = params->is_forced;
+    r->track.is_for_deaf = params->is_for_deaf;
     snprintf(r->track.title, sizeof(r->track.title), "%s", params->title);
     snprintf(r->track.language, sizeof(r->track.language), "%s", params->language);
-    folder_name(h, params->name, params->video ? "video" : "audio", r->track.folder,
-                sizeof(r->track.folder));
-    const struct mux_params mux = {
-        .container = CONTAINER_HLS, .path = h->path, .fd = -1, .trimmed = h->trimmed};
-    const int rc = mux_open(&r->mux, &mux, err);
+    static const char *const fallback[] = {
+        [HLS_VIDEO] = "video", [HLS_AUDIO] = "audio", [HLS_TEXT] = "subtitles"};
+    char name[64];
+    const bool prefixed = params->kind == HLS_TEXT && params->name[0];
+    snprintf(name, sizeof(name), "%s%s", prefixed ? "subtitles-" : "", params->name);
+    folder_name(h, name, fallback[params->kind], r->track.folder, sizeof(r->track.folder));
+    const struct mux_params mux = {.container = CONTAINER_HLS, .path = h->path, .fd = -1};
+    int rc = mux_open(&r->mux, &mux, err);
     if (rc < 0)
         return rc;
     *ret = h->count++;
-    return 0;
+    if (params->kind == HLS_TEXT && cues_new(&r->cues) < 0)
+        rc = error_memory(err, "subtitles");
+    return rc;
 }
 
 struct mux *hls_mux(struct hls *h, int rendition)
@@ -172,37 +194,51 @@ static int change_file(struct hls *h, struct rendition *r, const char *name, str
 
 int hls_start(struct hls *h, int64_t later_us, struct error *err)
 {
-    bool video = false;
+    int sound = -1; /* decides where to cut if there is no video */
+    h->later_us = later_us;
+    for (int i = h->count - 1; i >= 0; i--)
+        if (h->renditions[i].track.kind == HLS_AUDIO)
+            sound = i;
     for (int i = 0; i < h->count; i++)
-        video |= h->renditions[i].track.video;
+        if (h->renditions[i].track.kind == HLS_VIDEO)
+            sound = -1;
     for (int i = 0; i < h->count; i++) {
         struct rendition *r = &h->renditions[i];
-        r->reference = r->track.video || (!video && i == 0);
-        int rc = change_file(h, r, "init.mp4", err);
-        if (rc == 0)
-            rc = mux_start(r->mux, later_us, err);
+        if (r->track.kind == HLS_TEXT)
+            continue;
+        r->reference = r->track.kind == HLS_VIDEO || i == sound;
+        const int rc = mux_start(r->mux, later_us, err);
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
+/* Segment type box: CMAF wants one in front of each segment. */
+static const uint8_t styp[] = {0, 0, 0, 24, 's', 't', 'y', 'p', 'm', 's', 'd', 'h',
+                               0, 0, 0, 0,  'm', 's', 'd', 'h', 'm', 's', 'i', 'x'};
+
+/* The muxer keeps it until the first packets are known; a track without any gets no file. */
+static int write_header(struct hls *h, struct rendition *r, struct error *err)
+{
+    if (r->header_written)
+        return 0;
+    int rc = change_file(h, r, "init.mp4", err);
+    if (rc == 0)
+        rc = mux_fragment(r->mux, err);
+    r->header_written = rc == 0;
+    return rc;
+}
+
 static int open_segment(struct hls *h, struct rendition *r, struct error *err)
 {
-    if (!r->header_written) {
-        const int rc = mux_fragment(r->mux, err);
-        if (rc < 0)
-            return rc;
-        r->header_written = true;
-    }
-    char name[32];
-    snprintf(name, sizeof(name), "seg_%05d.m4s", r->track.segments_count + 1);
-    const int rc = change_file(h, r, name, err);
+    char name[HLS_SEGMENT_NAME_MAX];
+    hls_segment_name(&r->track, r->track.segments_count, name);
+    int rc = write_header(h, r, err);
+    if (rc == 0)
+        rc = change_file(h, r, name, err);
     if (rc < 0)
         return rc;
-    /* Segment type box: CMAF wants one in front of each segment. */
-    static const uint8_t styp[] = {0, 0, 0, 24, 's', 't', 'y', 'p', 'm', 's', 'd', 'h',
-                                   0, 0, 0, 0,  'm', 's', 'd', 'h', 'm', 's', 'i', 'x'};
     avio_write(mux_format(r->mux)->pb, styp, sizeof(styp));
     r->in_segment = true;
     return 0;
@@ -219,6 +255,25 @@ static int flush_piece(struct hls *h, struct rendition *r, struct error *err)
     return rc;
 }
 
+/* Where all playlists begin: with the first that is shown or heard. An edit list takes off what
+ * lies in front of zero. */
+static int64_t first_of_all(const struct hls *h)
+{
+    int64_t first = NEVER;
+    for (int i = 0; i < h->count; i++)
+        first = h->renditions[i].first_ns < first ? h->renditions[i].first_ns : first;
+    const int64_t zero = -h->later_us * 1000;
+    return first == NEVER ? 0 : first > zero ? first : zero;
+}
+
+/* The same once it is told to a playlist. */
+static int64_t settle_origin(struct hls *h)
+{
+    if (h->origin_ns == NEVER)
+        h->origin_ns = first_of_all(h);
+    return h->origin_ns;
+}
+
 /* Ends the current segment, if anything is in it; it lasts to `end_ns`. */
 static int end_segment(struct hls *h, struct rendition *r, int64_t end_ns, struct error *err)
 {
@@ -229,14 +284,77 @@ static int end_segment(struct hls *h, struct rendition *r, int64_t end_ns, struc
         return rc;
     const int64_t bytes = mux_bytes(r->mux);
     rc = change_file(h, r, NULL, err);
+    /* The first one of a track that begins a little late. */
+    if (r->track.segments_count == 0)
+        r->begin_ns = settle_origin(h);
+    const struct hls_segment segment = {r->begin_ns, end_ns, bytes, false};
     if (rc == 0)
-        rc = hls_track_segment(&r->track, r->begin_ns, end_ns, bytes, err);
+        rc = hls_track_segment(&r->track, &segment, err);
     r->in_segment = false;
     r->begin_ns = NEVER;
     return rc;
 }
 
+static int write_text(struct hls *h, int fd, const struct text *text, struct error *err)
+{
+    const int rc = whole_write(fd, text->data, text->size, 0);
+    return rc < 0 ? output_errno(-rc, h->path, err) : 0;
+}
+
+/* A whole file of text; `folder` NULL: beside the folders. */
+static int write_file(struct hls *h, const char *folder, const char *name, const struct text *text,
+                      struct error *err)
+{
+    char path[128];
+    int fd;
+    snprintf(path, sizeof(path), "%s%s%s", folder ? folder : "", folder ? "/" : "", name);
+    int rc = place_create(h->folder, path, &fd, err);
+    if (rc < 0)
+        return rc;
+    rc = write_text(h, fd, text, err);
+    close(fd);
+    h->bytes += (int64_t)text->size;
+    return rc;
+}
+
+/* ---- tracks that begin late -------------------------------------------------------------------
+ */
+
+/* A segment without media, of which players that do not know EXT-X-GAP get an empty file. */
+static int add_gap(struct hls *h, struct rendition *r, int64_t *begin_ns, int64_t end_ns,
+                   struct error *err)
+{
+    char name[HLS_SEGMENT_NAME_MAX];
+    const struct text text = {.data = (char *)styp, .size = sizeof(styp)};
+    const struct hls_segment segment = {*begin_ns, end_ns, 0, true};
+    hls_segment_name(&r->track, r->track.segments_count, name);
+    *begin_ns = end_ns;
+    const int rc = write_file(h, r->track.folder, name, &text, err);
+    return rc < 0 ? rc : hls_track_segment(&r->track, &segment, err);
+}
+
+/* Before the first packet: gaps between the cuts, up to where it is shown. */
+static int fill_front(struct hls *h, struct rendition *r, struct error *err)
+{
+    const int64_t least = r->reference ? h->target_ns : GAP_MIN_NS;
+    if (r->first_ns - first_of_all(h) < least)
+        return 0;
+    int64_t begin_ns = settle_origin(h);
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < h->cuts_count && h->cuts_ns[i] <= r->first_ns; i++)
+        rc = add_gap(h, r, &begin_ns, h->cuts_ns[i], err);
+    if (rc == 0 && r->first_ns - begin_ns >= GAP_MIN_NS)
+        rc = add_gap(h, r, &begin_ns, r->first_ns, err);
+    r->begin_ns = begin_ns;
+    return rc;
+}
+
 /* ---- queues --------------------------------------------------------------------------------- */
+
+static bool is_key(const struct entry *e)
+{
+    return e->pkt->flags & AV_PKT_FLAG_KEY;
+}
 
 static struct entry *at(const struct rendition *r, int i)
 {
@@ -260,6 +378,7 @@ static int push(struct rendition *r, AVPacket *pkt, struct error *err)
         r->head = 0;
     }
     const int64_t pts_ns = av_rescale_q(pkt->pts, pkt->time_base, ns);
+    r->first_ns = pts_ns < r->first_ns ? pts_ns : r->first_ns;
     r->frontier_ns = av_rescale_q(pkt->dts, pkt->time_base, ns);
     r->count++;
     *at(r, r->count - 1) = (struct entry){pkt, pts_ns};
@@ -281,12 +400,18 @@ static int write_oldest(struct hls *h, struct rendition *r, struct error *err)
     else if (e.pkt->duration <= 0)
         e.pkt->duration = r->last_duration > 0 ? r->last_duration : 1;
     r->last_duration = e.pkt->duration;
-    if (r->begin_ns == NEVER)
-        r->begin_ns = r->end_ns = e.pts_ns;
-    r->begin_ns = e.pts_ns < r->begin_ns ? e.pts_ns : r->begin_ns;
+    int rc = 0;
+    if (r->begin_ns == NEVER) {
+        r->begin_ns = r->end_ns = r->key_ns = e.pts_ns;
+        if (r->track.segments_count == 0)
+            rc = fill_front(h, r, err);
+        r->track.is_dependent |= !is_key(&e);
+    }
+    r->track.is_dependent |= e.pts_ns < r->key_ns;
     r->end_ns = shown > r->end_ns ? shown : r->end_ns;
     r->piece_bytes += e.pkt->size;
-    int rc = mux_write(r->mux, 0, e.pkt, err);
+    if (rc == 0)
+        rc = mux_write(r->mux, 0, e.pkt, err);
     av_packet_free(&e.pkt);
     if (rc == 0 && r->piece_bytes >= HLS_PIECE_BYTES)
         rc = flush_piece(h, r, err);
@@ -300,11 +425,6 @@ static bool ready(const struct rendition *r)
 }
 
 /* ---- where to cut --------------------------------------------------------------------------- */
-
-static bool is_key(const struct entry *e)
-{
-    return e->pkt->flags & AV_PKT_FLAG_KEY;
-}
 
 /* Smallest pts of a key frame that waits, at or after `from`; NEVER: none. */
 static int64_t first_key(const struct rendition *r, int64_t from_ns)
@@ -408,6 +528,117 @@ static int cut(struct hls *h, int64_t cut_ns, struct error *err)
     return add_cut(h, cut_ns, err);
 }
 
+/* Video begins much later than sound: that is cut meanwhile, and where the video begins. */
+static int cut_front(struct hls *h, struct error *err)
+{
+    int64_t cut_ns = first_of_all(h) + h->target_ns;
+    int rc = 0;
+    if (h->start_ns < cut_ns)
+        return 0;
+    for (; rc == 0 && cut_ns <= h->start_ns - h->target_ns / 2; cut_ns += h->target_ns)
+        rc = add_cut(h, cut_ns, err);
+    return rc == 0 ? add_cut(h, h->start_ns, err) : rc;
+}
+
+/* What goes on behind the end of all references is cut at the target length. */
+static int cut_rest(struct hls *h, struct error *err)
+{
+    int64_t end_ns = h->start_ns == NEVER ? first_of_all(h) : h->start_ns, newest_ns = INT64_MIN;
+    end_ns += h->target_ns;
+    for (int i = 0; i < h->count; i++) {
+        const struct rendition *r = &h->renditions[i];
+        if (r->reference && (!r->ended || r->count > 0))
+            return 0;
+        if (r->reference && r->end_ns > end_ns)
+            end_ns = r->end_ns;
+        if (r->count > 0 && at(r, r->count - 1)->pts_ns > newest_ns)
+            newest_ns = at(r, r->count - 1)->pts_ns;
+    }
+    int rc = 0;
+    for (; rc == 0 && end_ns <= newest_ns; end_ns += h->target_ns) {
+        h->start_ns = end_ns;
+        h->goes_on = true;
+        rc = add_cut(h, end_ns, err);
+    }
+    return rc;
+}
+
+/* ---- subtitles ------------------------------------------------------------------------------ */
+
+static int take_cue(struct hls *h, struct rendition *r, const AVPacket *pkt, struct error *err)
+{
+    const AVRational ms = {1, 1000};
+    const int64_t later_ms = h->later_us / 1000;
+    const int64_t begin_ms = av_rescale_q(pkt->pts, pkt->time_base, ms) + later_ms;
+    const int64_t end_ms = av_rescale_q(pkt->pts + pkt->duration, pkt->time_base, ms) + later_ms;
+    size_t size = 0;
+    const uint8_t *side = av_packet_get_side_data(pkt, AV_PKT_DATA_WEBVTT_SETTINGS, &size);
+    char *settings = side ? strndup((const char *)side, size) : NULL;
+    if (side && !settings)
+        return error_memory(err, "subtitles");
+    const int rc = cues_push(r->cues, begin_ms, end_ms, settings, (const char *)pkt->data);
+    free(settings);
+    if (rc == RGPU_ERROR_MEMORY)
+        return error_memory(err, "subtitles");
+    return rc < 0 ? RGPU_ERROR_UNSUPPORTED : 0;
+}
+
+/* A segment up to `end_ns`. The last one has all cues that are left. */
+static int write_cues(struct hls *h, struct rendition *r, int64_t end_ns, bool last,
+                      struct error *err)
+{
+    struct text text = {0};
+    char name[HLS_SEGMENT_NAME_MAX];
+    if (r->begin_ns == NEVER)
+        r->begin_ns = settle_origin(h);
+    hls_segment_name(&r->track, r->track.segments_count, name);
+    int rc = cues_segment(r->cues, last ? INT64_MAX : end_ns + h->later_us * 1000, &text);
+    if (rc < 0)
+        error_set(err, rc, "subtitles of a segment are too long, or there is no memory for them");
+    else
+        rc = write_file(h, r->track.folder, name, &text, err);
+    const struct hls_segment segment = {r->begin_ns, end_ns, (int64_t)text.size, false};
+    if (rc == 0)
+        rc = hls_track_segment(&r->track, &segment, err);
+    text_done(&text);
+    r->begin_ns = end_ns;
+    return rc;
+}
+
+/* Writes the segments for which all cues have come, but for very late ones. */
+static int drain_text(struct hls *h, struct rendition *r, struct error *err)
+{
+    while (r->next_cut < h->cuts_count &&
+           h->cuts_ns[r->next_cut] < h->now_ns - HLS_LATE_US * INT64_C(1000)) {
+        const int rc = write_cues(h, r, h->cuts_ns[r->next_cut++], false, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Subtitles end with the video, or with the sound where one begins behind it or it has cuts there.
+ */
+static int finish_text(struct hls *h, struct rendition *r, struct error *err)
+{
+    int64_t end_ns = 0, longest_ns = 0;
+    int rc = 0;
+    while (rc == 0 && r->next_cut < h->cuts_count)
+        rc = write_cues(h, r, h->cuts_ns[r->next_cut++], false, err);
+    for (int i = 0; i < h->count; i++) {
+        const struct rendition *o = &h->renditions[i];
+        if (o->track.kind != HLS_TEXT && o->end_ns > longest_ns)
+            longest_ns = o->end_ns;
+        if (o->reference && o->end_ns > end_ns)
+            end_ns = o->end_ns;
+    }
+    if (h->goes_on || cues_last_ns(r->cues) >= end_ns + h->later_us * 1000)
+        end_ns = longest_ns;
+    return rc == 0 ? write_cues(h, r, end_ns, true, err) : rc;
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
 static int pump(struct hls *h, struct error *err)
 {
     int64_t until_ns = 0;
@@ -416,27 +647,44 @@ static int pump(struct hls *h, struct error *err)
         if (rc < 0)
             return rc;
     }
-    for (int i = 0; i < h->count; i++) {
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < h->count; i++)
+        if (h->renditions[i].reference)
+            rc = drain_reference(h, &h->renditions[i], until_ns, err);
+    if (rc == 0)
+        rc = cut_rest(h, err);
+    for (int i = 0; rc == 0 && i < h->count; i++) {
         struct rendition *r = &h->renditions[i];
-        const int rc =
-            r->reference ? drain_reference(h, r, until_ns, err) : drain_other(h, r, until_ns, err);
-        if (rc < 0)
-            return rc;
+        if (r->cues)
+            rc = drain_text(h, r, err);
+        else if (!r->reference)
+            rc = drain_other(h, r, until_ns, err);
     }
-    return 0;
+    return rc;
 }
 
 int hls_write(struct hls *h, int rendition, AVPacket *pkt, struct error *err)
 {
     struct rendition *r = &h->renditions[rendition];
+    const int64_t now_ns = av_rescale_q(pkt->dts, pkt->time_base, ns);
+    h->now_ns = now_ns > h->now_ns ? now_ns : h->now_ns;
+    if (r->cues) {
+        const int taken = take_cue(h, r, pkt, err);
+        av_packet_free(&pkt);
+        return taken;
+    }
     const int rc = push(r, pkt, err);
     if (rc < 0)
         return rc;
+    int cut = 0;
     if (r->reference && h->cuts_count == 0) {
+        const bool first = h->start_ns == NEVER;
         const int64_t pts = at(r, r->count - 1)->pts_ns;
         h->start_ns = pts < h->start_ns ? pts : h->start_ns;
+        if (first)
+            cut = cut_front(h, err);
     }
-    return pump(h, err);
+    return cut < 0 ? cut : pump(h, err);
 }
 
 int hls_end(struct hls *h, int rendition, struct error *err)
@@ -456,47 +704,32 @@ int64_t hls_bytes(const struct hls *h)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static int write_file(int fd, const char *path, const struct text *text, struct error *err)
-{
-    for (size_t done = 0; done < text->size;) {
-        const ssize_t n = pwrite(fd, text->data + done, text->size - done, (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return output_errno(n < 0 ? errno : EIO, path, err);
-        done += (size_t)n;
-    }
-    return 0;
-}
-
-static int write_playlist(struct hls *h, const char *name, const struct text *text,
-                          struct error *err)
-{
-    int fd;
-    int rc = place_create(h->folder, name, &fd, err);
-    if (rc < 0)
-        return rc;
-    rc = write_file(fd, h->path, text, err);
-    close(fd);
-    h->bytes += (int64_t)text->size;
-    return rc;
-}
-
-static int finish_rendition(struct hls *h, struct rendition *r, struct error *err)
+static int finish_segments(struct hls *h, struct rendition *r, struct error *err)
 {
     int rc = end_segment(h, r, r->end_ns, err);
-    if (rc == 0 && !r->header_written)
-        rc = mux_fragment(r->mux, err);
-    if (rc == 0)
-        rc = change_file(h, r, NULL, err);
-    if (rc < 0)
-        return rc;
+    if (rc == 0 && !hls_track_is_empty(&r->track))
+        rc = write_header(h, r, err);
+    return rc == 0 ? change_file(h, r, NULL, err) : rc;
+}
+
+static int write_playlists(struct hls *h, const struct hls_track *const *tracks, struct error *err)
+{
+    const int32_t target_s = hls_target_s(tracks, h->count);
     struct text text = {0};
-    char name[80];
-    snprintf(name, sizeof(name), "%s/index.m3u8", r->track.folder);
-    rc = hls_write_media(&r->track, &text, err);
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < h->count; i++) {
+        if (hls_track_is_empty(tracks[i]))
+            continue;
+        rc = hls_write_media(tracks[i], target_s, &text, err);
+        if (rc == 0)
+            rc = write_file(h, tracks[i]->folder, "index.m3u8", &text, err);
+        text_done(&text);
+    }
     if (rc == 0)
-        rc = write_playlist(h, name, &text, err);
+        rc = hls_write_master(tracks, h->count, h->prefix, target_s, &text, err);
+    if (rc == 0)
+        rc = h->master ? write_text(h, place_fd(h->master), &text, err)
+                       : write_file(h, NULL, "master.m3u8", &text, err);
     text_done(&text);
     return rc;
 }
@@ -504,43 +737,55 @@ static int finish_rendition(struct hls *h, struct rendition *r, struct error *er
 int hls_finish(struct hls *h, struct error *err)
 {
     const struct hls_track *tracks[WRITER_TRACKS_MAX];
-    for (int i = 0; i < h->count; i++) {
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < h->count; i++) {
         struct rendition *r = &h->renditions[i];
         r->track.stream = mux_format(r->mux)->streams[0];
-        const int rc = finish_rendition(h, r, err);
-        if (rc < 0)
-            return rc;
         tracks[i] = &r->track;
+        if (!r->cues)
+            rc = finish_segments(h, r, err);
     }
-    struct text text = {0};
-    int rc = hls_write_master(tracks, h->count, h->prefix, h->target_ns, &text, err);
-    if (rc == 0)
-        rc = h->master ? write_file(place_fd(h->master), h->path, &text, err)
-                       : write_playlist(h, "master.m3u8", &text, err);
-    text_done(&text);
     for (int i = 0; rc == 0 && i < h->count; i++)
-        rc = mux_finish(h->renditions[i].mux, err);
+        if (h->renditions[i].cues)
+            rc = finish_text(h, &h->renditions[i], err);
+    if (rc == 0)
+        rc = write_playlists(h, tracks, err);
+    for (int i = 0; rc == 0 && i < h->count; i++)
+        if (!h->renditions[i].cues && !hls_track_is_empty(tracks[i]))
+            rc = mux_finish(h->renditions[i].mux, err);
     if (rc == 0)
         rc = place_sync(h->folder, err);
     return rc == 0 && h->master ? place_sync(h->master, err) : rc;
 }
 
+void hls_reading_path(const struct hls *h, char *ret, size_t size)
+{
+    place_reading_path(h->folder, ret, size);
+}
+
+int hls_check(const struct hls *h, struct error *err)
+{
+    const int rc = h->master ? place_check(h->master, err) : 0;
+    return rc == 0 ? place_check(h->folder, err) : rc;
+}
+
 int hls_place(struct hls *h, struct error *err)
 {
-    int rc = place_commit(h->folder, err);
-    if (rc == 0 && h->master) {
+    int rc = hls_check(h, err);
+    if (rc == 0)
+        rc = place_commit(h->folder, err);
+    if (rc == 0 && h->master)
         rc = place_commit(h->master, err);
-        if (rc < 0)
-            place_revert(h->folder);
-    }
+    if (rc < 0)
+        hls_withdraw(h);
     return rc;
 }
 
-void hls_unplace(struct hls *h)
+void hls_withdraw(struct hls *h)
 {
     if (h->master)
-        place_revert(h->master);
-    place_revert(h->folder);
+        place_withdraw(h->master);
+    place_withdraw(h->folder);
 }
 
 void hls_close(struct hls **hls)
@@ -555,6 +800,7 @@ void hls_close(struct hls **hls)
             av_packet_free(&at(r, k)->pkt);
         free(r->ring);
         mux_close(&r->mux);
+        cues_free(&r->cues);
         if (r->fd >= 0)
             close(r->fd);
         hls_track_done(&r->track);

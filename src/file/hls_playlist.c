@@ -2,7 +2,9 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/mathematics.h>
 #include <libavutil/pixdesc.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +14,14 @@
 
 #define CODECS_LIST_MAX 256
 #define URI_MAX 1024
+#define AUDIO_GROUP "audio"
+#define TEXT_GROUP "subtitles"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define FOR_DEAF                                                                                   \
+    "public.accessibility.transcribes-spoken-dialog,"                                              \
+    "public.accessibility.describes-music-and-sound"
 
-int hls_track_segment(struct hls_track *t, int64_t begin_ns, int64_t end_ns, int64_t bytes,
-                      struct error *err)
+int hls_track_segment(struct hls_track *t, const struct hls_segment *segment, struct error *err)
 {
     if (t->segments_count >= PLAYLIST_SEGMENTS_MAX)
         return error_set(err, RGPU_ERROR_LIMIT, "more than %d segments; use a longer --segment",
@@ -27,8 +34,13 @@ int hls_track_segment(struct hls_track *t, int64_t begin_ns, int64_t end_ns, int
         t->segments = s;
         t->segments_capacity = capacity;
     }
-    t->segments[t->segments_count++] = (struct hls_segment){begin_ns, end_ns, bytes};
+    t->segments[t->segments_count++] = *segment;
     return 0;
+}
+
+bool hls_track_is_empty(const struct hls_track *t)
+{
+    return t->kind != HLS_VIDEO && t->segments_count == 0;
 }
 
 void hls_track_done(struct hls_track *t)
@@ -37,30 +49,56 @@ void hls_track_done(struct hls_track *t)
     *t = (struct hls_track){0};
 }
 
+static int64_t rounded_us(int64_t ns)
+{
+    return ns < 0 ? -((500 - ns) / 1000) : (ns + 500) / 1000;
+}
+
 /* Differences of rounded times, so that the rounding does not add up. */
 static int64_t duration_us(const struct hls_segment *s)
 {
-    const int64_t us = (s->end_ns + 500) / 1000 - (s->begin_ns + 500) / 1000;
+    const int64_t us = rounded_us(s->end_ns) - rounded_us(s->begin_ns);
     return us > 0 ? us : 1;
 }
 
-int hls_write_media(const struct hls_track *t, struct text *out, struct error *err)
+void hls_segment_name(const struct hls_track *t, int i, char ret[HLS_SEGMENT_NAME_MAX])
+{
+    snprintf(ret, HLS_SEGMENT_NAME_MAX, "seg_%05d.%s", i + 1, t->kind == HLS_TEXT ? "vtt" : "m4s");
+}
+
+int32_t hls_target_s(const struct hls_track *const *tracks, int count)
+{
+    int64_t longest = 1000000;
+    for (int i = 0; i < count; i++) {
+        for (int k = 0; k < tracks[i]->segments_count; k++) {
+            const int64_t us = duration_us(&tracks[i]->segments[k]);
+            longest = us > longest ? us : longest;
+        }
+    }
+    const int64_t seconds = longest / 1000000 + (longest % 1000000 >= 500000);
+    return seconds < INT32_MAX ? (int32_t)seconds : INT32_MAX;
+}
+
+int hls_write_media(const struct hls_track *t, int32_t target_s, struct text *out,
+                    struct error *err)
 {
     struct playlist_segment *segments = calloc((size_t)t->segments_count + 1, sizeof(segments[0]));
-    char(*names)[24] = calloc((size_t)t->segments_count + 1, sizeof(names[0]));
+    char(*names)[HLS_SEGMENT_NAME_MAX] = calloc((size_t)t->segments_count + 1, sizeof(names[0]));
     int rc = RGPU_ERROR_MEMORY;
     if (segments && names) {
         for (int i = 0; i < t->segments_count; i++) {
-            snprintf(names[i], sizeof(names[i]), "seg_%05d.m4s", i + 1);
+            hls_segment_name(t, i, names[i]);
             segments[i] = (struct playlist_segment){.uri = names[i],
-                                                    .duration_us = duration_us(&t->segments[i])};
+                                                    .duration_us = duration_us(&t->segments[i]),
+                                                    .gap = t->segments[i].is_gap};
         }
         const struct playlist_media media = {
             .type = PLAYLIST_VOD,
-            .independent_segments = true,
+            .independent_segments = !t->is_dependent,
             .ended = true,
             .media_sequence = 1,
-            .map_uri = "init.mp4",
+            .target_duration_s = target_s,
+            .map_uri = t->kind == HLS_TEXT ? NULL : "init.mp4",
             .segments = segments,
             .segments_count = t->segments_count,
         };
@@ -75,29 +113,11 @@ int hls_write_media(const struct hls_track *t, struct text *out, struct error *e
 
 /* ---- bit rates ------------------------------------------------------------------------------ */
 
-static int64_t rate_bps(int64_t bytes, int64_t span_ns)
+/* Rounded up; of the durations that the playlist says, as players count. */
+static int64_t rate_bps(int64_t bytes, int64_t span_us)
 {
-    const double bps = (double)bytes * 8e9 / (double)(span_ns > 0 ? span_ns : 1);
-    return bps < 1 ? 1 : bps > 1e12 ? (int64_t)1e12 : (int64_t)(bps + 0.999);
-}
-
-static int64_t peak_bps(const struct hls_track *t, int64_t target_ns)
-{
-    int64_t peak = 1, bytes = 0, span = 0;
-    for (int i = 0; i < t->segments_count; i++) {
-        const struct hls_segment *s = &t->segments[i];
-        const int64_t own = s->end_ns - s->begin_ns;
-        if (i > 0 && own < target_ns / 2) {
-            bytes += s->bytes;
-            span += own;
-        } else {
-            bytes = s->bytes;
-            span = own;
-        }
-        const int64_t bps = rate_bps(bytes, span);
-        peak = bps > peak ? bps : peak;
-    }
-    return peak;
+    const int64_t bps = av_rescale_rnd(bytes, 8000000, span_us > 0 ? span_us : 1, AV_ROUND_UP);
+    return bps < 1 ? 1 : bps;
 }
 
 static int64_t average_bps(const struct hls_track *t)
@@ -105,9 +125,29 @@ static int64_t average_bps(const struct hls_track *t)
     int64_t bytes = 0, span = 0;
     for (int i = 0; i < t->segments_count; i++) {
         bytes += t->segments[i].bytes;
-        span += t->segments[i].end_ns - t->segments[i].begin_ns;
+        span += duration_us(&t->segments[i]);
     }
     return rate_bps(bytes, span);
+}
+
+/* The largest bit rate of segments in a row that last between 0.5 and 1.5 target durations
+ * (RFC 8216bis, 4.4.6.2); of all where there are none such. */
+static int64_t peak_bps(const struct hls_track *t, int32_t target_s)
+{
+    const int64_t least = target_s * INT64_C(500000), most = 3 * least;
+    int64_t peak = 0;
+    for (int first = 0; first < t->segments_count; first++) {
+        int64_t bytes = 0, span = 0;
+        for (int i = first; i < t->segments_count; i++) {
+            bytes += t->segments[i].bytes;
+            span += duration_us(&t->segments[i]);
+            if (span > most)
+                break;
+            const int64_t bps = span >= least ? rate_bps(bytes, span) : 0;
+            peak = bps > peak ? bps : peak;
+        }
+    }
+    return peak > 0 ? peak : average_bps(t);
 }
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -126,7 +166,12 @@ static const char *language_tag(const char *language)
         {"est", "et"}, {"lav", "lv"}, {"lit", "lt"}, {"cat", "ca"}, {"baq", "eu"}, {"eus", "eu"},
         {"glg", "gl"}, {"ice", "is"}, {"isl", "is"}, {"per", "fa"}, {"fas", "fa"}, {"lat", "la"},
     };
-    if (!language[0] || strcmp(language, "und") == 0)
+    /* Letters and digits with hyphens between them; anything else is no tag. */
+    const size_t letters = strspn(language, LETTERS);
+    const size_t legal = strspn(language, LETTERS "0123456789-");
+    if (letters < 2 || letters > 8 || language[legal] || language[legal - 1] == '-' ||
+        (language[letters] && language[letters] != '-') || strstr(language, "--") ||
+        strcmp(language, "und") == 0)
         return NULL;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcmp(language, table[i][0]) == 0)
@@ -164,6 +209,10 @@ static void codecs_of(const AVStream *st, char *ret)
         if (par->codec_id == AV_CODEC_ID_VP9)
             vp9_string(st, ret);
     }
+    /* Parameter sets may be in the packets where the sample entry says that they need not be. */
+    if (par->codec_id == AV_CODEC_ID_HEVC && par->codec_tag && strlen(ret) > 4)
+        for (int i = 0; i < 4; i++)
+            ret[i] = (char)(par->codec_tag >> 8 * i);
 }
 
 /* Adds a codec to a list unless it is in there; false where one is not known. */
@@ -204,6 +253,7 @@ struct master {
     char rendition_uri[PLAYLIST_RENDITIONS_MAX][URI_MAX];
     char rendition_name[PLAYLIST_RENDITIONS_MAX][160];
     int variants_count, renditions_count;
+    bool has[HLS_TEXT + 1]; /* renditions of a kind */
 };
 
 static int uri_of(const struct hls_track *t, const char *prefix, char *ret, struct error *err)
@@ -220,47 +270,115 @@ static int uri_of(const struct hls_track *t, const char *prefix, char *ret, stru
     return rc == 0 ? 0 : error_set(err, rc, "the name %s is too long for a playlist", prefix);
 }
 
-static int add_rendition(struct master *m, const struct hls_track *t, const char *prefix,
-                         bool has_default, struct error *err)
+/* A title, or the language; a number is added until no other of the group has the name, as it is
+ * once the playlist can hold it. */
+static void name_rendition(struct master *m, int i, const struct hls_track *t,
+                           enum playlist_rendition_type type)
 {
-    const int i = m->renditions_count;
-    if (i >= PLAYLIST_RENDITIONS_MAX)
-        return error_set(err, RGPU_ERROR_LIMIT, "too many audio tracks for a playlist");
-    const int rc = uri_of(t, prefix, m->rendition_uri[i], err);
-    if (rc < 0)
-        return rc;
-    const char *base = t->title[0] ? t->title : t->language[0] ? t->language : "Audio";
+    const char *const names[] = {t->title, t->language,
+                                 t->kind == HLS_AUDIO ? "Audio" : "Subtitles"};
+    char plain[sizeof(t->title)], *base = plain;
+    for (int k = 0; k < 3; k++) {
+        playlist_plain(names[k], plain, sizeof(plain));
+        base = plain + strspn(plain, " ");
+        for (size_t n = strlen(base); n > 0 && base[n - 1] == ' '; n--)
+            base[n - 1] = 0;
+        if (base[0])
+            break;
+    }
     char *name = m->rendition_name[i];
     snprintf(name, sizeof(m->rendition_name[i]), "%s", base);
     for (int number = 2, k = 0; k < i; k++) {
-        if (strcmp(m->rendition_name[k], name) != 0)
+        if (m->renditions[k].type != type || strcmp(m->rendition_name[k], name) != 0)
             continue;
         snprintf(name, sizeof(m->rendition_name[i]), "%s %d", base, number++);
         k = -1;
     }
+}
+
+static int add_rendition(struct master *m, const struct hls_track *t, const char *prefix,
+                         bool is_default, struct error *err)
+{
+    const int i = m->renditions_count;
+    const bool audio = t->kind == HLS_AUDIO;
+    const enum playlist_rendition_type type = audio ? PLAYLIST_AUDIO : PLAYLIST_SUBTITLES;
+    if (i >= PLAYLIST_RENDITIONS_MAX)
+        return error_set(err, RGPU_ERROR_LIMIT, "too many audio or subtitle tracks for a playlist");
+    const int rc = uri_of(t, prefix, m->rendition_uri[i], err);
+    if (rc < 0)
+        return rc;
+    name_rendition(m, i, t, type);
     m->renditions[i] = (struct playlist_rendition){
-        .type = PLAYLIST_AUDIO,
-        .group = "audio",
-        .name = name,
+        .type = type,
+        .group = audio ? AUDIO_GROUP : TEXT_GROUP,
+        .name = m->rendition_name[i],
         .language = language_tag(t->language),
         .uri = m->rendition_uri[i],
-        .is_default = has_default,
+        .is_default = is_default,
         .autoselect = true,
-        .channels = t->stream->codecpar->ch_layout.nb_channels,
+        .forced = t->is_forced,
+        .channels = audio ? t->stream->codecpar->ch_layout.nb_channels : 0,
+        .characteristics = t->is_for_deaf ? FOR_DEAF : NULL,
     };
     m->renditions_count++;
     return 0;
 }
 
-/* Audio's share: the player has one of the tracks, so the largest counts. */
-static void audio_rates(const struct hls_track *const *tracks, int count, int64_t target_ns,
-                        int64_t *ret_peak, int64_t *ret_average)
+static bool is_equal(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* A player that chooses by language can tell only those tracks apart that differ in it or in what
+ * they are for: of others the default is offered to it, or the first (RFC 8216, 4.3.4.1.1). */
+static void settle_autoselect(struct master *m)
+{
+    for (int i = 0; i < m->renditions_count; i++) {
+        struct playlist_rendition *r = &m->renditions[i];
+        for (int k = 0; k < m->renditions_count; k++) {
+            const struct playlist_rendition *o = &m->renditions[k];
+            if (k != i && o->type == r->type && !r->is_default && (o->is_default || k < i) &&
+                o->forced == r->forced && is_equal(o->language, r->language) &&
+                is_equal(o->characteristics, r->characteristics))
+                r->autoselect = false;
+        }
+    }
+}
+
+/* Renditions of a kind. One of audio is the default in any case, subtitles only if one is said to
+ * be. */
+static int add_renditions(struct master *m, const struct hls_track *const *tracks, int count,
+                          enum hls_kind kind, const char *prefix, struct error *err)
+{
+    int first = kind == HLS_AUDIO ? INT_MAX : -1;
+    for (int i = count - 1; i >= 0; i--) {
+        if (tracks[i]->kind == kind && !hls_track_is_empty(tracks[i]) && tracks[i]->is_default)
+            first = i;
+    }
+    for (int i = 0; first == INT_MAX && i < count; i++) {
+        if (tracks[i]->kind == kind && !hls_track_is_empty(tracks[i]))
+            first = i;
+    }
+    for (int i = 0; i < count; i++) {
+        if (tracks[i]->kind != kind || hls_track_is_empty(tracks[i]))
+            continue;
+        const int rc = add_rendition(m, tracks[i], prefix, i == first, err);
+        if (rc < 0)
+            return rc;
+        m->has[kind] = true;
+    }
+    return 0;
+}
+
+/* The player has one track of a kind beside the video, so the largest counts. */
+static void largest_rates(const struct hls_track *const *tracks, int count, enum hls_kind kind,
+                          int32_t target_s, int64_t *ret_peak, int64_t *ret_average)
 {
     *ret_peak = *ret_average = 0;
     for (int i = 0; i < count; i++) {
-        if (tracks[i]->video || tracks[i]->segments_count == 0)
+        if (tracks[i]->kind != kind || hls_track_is_empty(tracks[i]))
             continue;
-        const int64_t peak = peak_bps(tracks[i], target_ns), average = average_bps(tracks[i]);
+        const int64_t peak = peak_bps(tracks[i], target_s), average = average_bps(tracks[i]);
         *ret_peak = peak > *ret_peak ? peak : *ret_peak;
         *ret_average = average > *ret_average ? average : *ret_average;
     }
@@ -268,7 +386,7 @@ static void audio_rates(const struct hls_track *const *tracks, int count, int64_
 
 static int add_variant(struct master *m, const struct hls_track *t,
                        const struct hls_track *const *tracks, int count, const char *prefix,
-                       int64_t target_ns, struct error *err)
+                       int32_t target_s, struct error *err)
 {
     const int i = m->variants_count;
     if (i >= PLAYLIST_VARIANTS_MAX)
@@ -278,55 +396,56 @@ static int add_variant(struct master *m, const struct hls_track *t,
         return rc;
     const AVCodecParameters *par = t->stream->codecpar;
     const AVRational rate = t->stream->avg_frame_rate;
-    int64_t peak, average;
-    audio_rates(tracks, count, target_ns, &peak, &average);
+    int64_t peak, average, text_peak, text_average;
+    largest_rates(tracks, count, HLS_AUDIO, target_s, &peak, &average);
+    largest_rates(tracks, count, HLS_TEXT, target_s, &text_peak, &text_average);
+    peak += text_peak;
+    average += text_average;
+    const bool video = t->kind == HLS_VIDEO;
     bool known = add_codec(m->variant_codecs[i], t->stream);
     for (int k = 0; k < count; k++)
-        if (!tracks[k]->video)
+        if (tracks[k]->kind == HLS_AUDIO && !hls_track_is_empty(tracks[k]))
             known &= add_codec(m->variant_codecs[i], tracks[k]->stream);
     m->variants[i] = (struct playlist_variant){
         .uri = m->variant_uri[i],
-        .bandwidth_bps = t->video ? peak_bps(t, target_ns) + peak : peak,
-        .average_bandwidth_bps = t->video ? average_bps(t) + average : average,
+        .bandwidth_bps = video ? peak_bps(t, target_s) + peak : peak,
+        .average_bandwidth_bps = video ? average_bps(t) + average : average,
         .codecs = known ? m->variant_codecs[i] : NULL,
         .width = par->width,
         .height = par->height,
         .frame_rate = {rate.num, rate.num > 0 ? rate.den : 0},
-        .range = t->video ? range_of(par) : PLAYLIST_RANGE_UNKNOWN,
-        .audio = m->renditions_count > 0 ? "audio" : NULL,
+        .range = video ? range_of(par) : PLAYLIST_RANGE_UNKNOWN,
+        .audio = m->has[HLS_AUDIO] ? AUDIO_GROUP : NULL,
+        .subtitles = m->has[HLS_TEXT] ? TEXT_GROUP : NULL,
     };
     m->variants_count++;
     return 0;
 }
 
 int hls_write_master(const struct hls_track *const *tracks, int count, const char *prefix,
-                     int64_t target_ns, struct text *out, struct error *err)
+                     int32_t target_s, struct text *out, struct error *err)
 {
     struct master *m = calloc(1, sizeof(*m));
     if (!m)
         return error_memory(err, "a playlist");
-    int rc = 0, fallback = -1;
-    bool video = false, has_default = false;
+    int sound = -1; /* the first, which is the variant where there is no video */
+    bool video = false, dependent = false;
     for (int i = 0; i < count; i++) {
-        video |= tracks[i]->video;
-        has_default |= !tracks[i]->video && tracks[i]->is_default;
-        if (fallback < 0 && !tracks[i]->video)
-            fallback = i;
+        dependent |= tracks[i]->is_dependent;
+        video |= tracks[i]->kind == HLS_VIDEO;
+        if (sound < 0 && tracks[i]->kind == HLS_AUDIO && !hls_track_is_empty(tracks[i]))
+            sound = i;
     }
-    bool given = false;
-    for (int i = 0; rc == 0 && i < count; i++) {
-        if (tracks[i]->video || tracks[i]->segments_count == 0)
-            continue;
-        const bool is_default = !given && (has_default ? tracks[i]->is_default : i == fallback);
-        given |= is_default;
-        rc = add_rendition(m, tracks[i], prefix, is_default, err);
-    }
+    int rc = add_renditions(m, tracks, count, HLS_AUDIO, prefix, err);
+    if (rc == 0)
+        rc = add_renditions(m, tracks, count, HLS_TEXT, prefix, err);
+    settle_autoselect(m);
     for (int i = 0; rc == 0 && i < count; i++)
-        if (tracks[i]->video || (!video && i == fallback))
-            rc = add_variant(m, tracks[i], tracks, count, prefix, target_ns, err);
+        if (tracks[i]->kind == HLS_VIDEO || (!video && i == sound))
+            rc = add_variant(m, tracks[i], tracks, count, prefix, target_s, err);
     if (rc == 0) {
         const struct playlist_master master = {
-            .independent_segments = true,
+            .independent_segments = !dependent,
             .variants = m->variants,
             .variants_count = m->variants_count,
             .renditions = m->renditions,

@@ -162,6 +162,11 @@ int interleave_pop(struct interleave *il, int *ret_track, AVPacket **ret)
     return 0;
 }
 
+int64_t interleave_bytes(const struct interleave *il)
+{
+    return il->bytes;
+}
+
 void interleave_free(struct interleave **il)
 {
     struct interleave *x = *il;

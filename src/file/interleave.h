@@ -44,6 +44,9 @@ bool interleave_known(const struct interleave *il, int track);
 /* Time that packets wait beyond the limits for a track that is not patient. */
 bool interleave_overdue(const struct interleave *il);
 
+/* Payload that waits. */
+int64_t interleave_bytes(const struct interleave *il);
+
 void interleave_free(struct interleave **il);
 
 #endif

@@ -61,7 +61,8 @@ static int open_text(struct lane *l, struct error *err)
         if (text_track_describe(l->text, par) < 0)
             return error_memory(err, "subtitles");
     }
-    l->holds = par->codec_id == AV_CODEC_ID_MOV_TEXT && l->container == CONTAINER_MP4;
+    l->disjoins = par->codec_id == AV_CODEC_ID_MOV_TEXT && l->container == CONTAINER_MP4;
+    disjoint_init(&l->texts);
     return 0;
 }
 
@@ -81,16 +82,37 @@ static void set_time_base(struct lane *l)
         l->tb = samples;
 }
 
-int lane_open(struct lane *l, AVStream *to, int64_t shift_us, struct error *err)
+static bool is_copied_video(const struct lane *l)
+{
+    return l->kind == WRITER_COPY && l->to->codecpar->codec_type == AVMEDIA_TYPE_VIDEO;
+}
+
+/* The frames of a part are those that begin in it, as they are for encodes. */
+static void open_part(struct lane *l)
+{
+    const AVRational us = AV_TIME_BASE_Q;
+    l->begin = INT64_MIN;
+    l->end = INT64_MAX;
+    if (l->shift_us)
+        l->begin = av_rescale_q_rnd(l->shift_us, us, l->from, AV_ROUND_UP) - l->shift;
+    if (l->end_us)
+        l->end = av_rescale_q_rnd(l->end_us, us, l->from, AV_ROUND_UP) - l->shift;
+    l->hides = l->container == CONTAINER_MP4;
+    l->has_part = l->shift_us || l->end_us;
+    part_init(&l->part, l->begin, l->end);
+}
+
+int lane_open(struct lane *l, AVStream *to, struct error *err)
 {
     l->to = to;
-    l->shift_us = shift_us;
     l->last_dts = AV_NOPTS_VALUE;
     if (l->kind == WRITER_VIDEO)
         return 0;
-    l->shift = av_rescale_q(shift_us, AV_TIME_BASE_Q, l->from);
+    l->shift = av_rescale_q(l->shift_us, AV_TIME_BASE_Q, l->from);
     if (l->still)
         return 0;
+    if (is_copied_video(l))
+        open_part(l);
     int rc = 0;
     if (l->source && l->source->kind == TRACK_SUBTITLE)
         rc = open_text(l, err);
@@ -107,8 +129,13 @@ int lane_open(struct lane *l, AVStream *to, int64_t shift_us, struct error *err)
 /* Hands a packet in the lane's time base to the interleaver (moved). */
 static int emit(struct lane *l, AVPacket *pkt, struct error *err)
 {
-    if (l->last_dts != AV_NOPTS_VALUE && pkt->dts < l->last_dts)
-        pkt->dts = l->last_dts;
+    if (l->last_dts != AV_NOPTS_VALUE && pkt->dts < l->last_dts) {
+        /* Sound that overlaps is moved closer together until its own time goes on. */
+        const bool sound = l->to->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+        pkt->dts = l->last_dts + (sound ? FFMIN(pkt->duration / 4, l->tb.den) : 0);
+        pkt->pts = FFMAX(pkt->pts, pkt->dts);
+        l->raised += sound;
+    }
     l->last_dts = pkt->dts;
     pkt->time_base = l->tb;
     l->packets++;
@@ -245,35 +272,25 @@ int lane_header(struct lane *l, const struct track *video, struct error *err)
 
 /* ---- copies --------------------------------------------------------------------------------- */
 
-/* MP4 text: a subtitle ends at the latest where the next begins, and says nothing when it is empty.
- */
-static int emit_held(struct lane *l, struct error *err)
+static int emit_texts(struct lane *l, struct error *err)
 {
-    AVPacket *pkt = l->held;
-    l->held = NULL;
-    return pkt ? emit(l, pkt, err) : 0;
+    AVPacket *pkt;
+    int rc;
+    while ((rc = disjoint_next(&l->texts, &pkt)) == 0)
+        if ((rc = emit(l, pkt, err)) < 0)
+            return rc;
+    return rc == RGPU_ERROR_AGAIN ? 0 : error_memory(err, "subtitles");
 }
 
-static int hold(struct lane *l, AVPacket *pkt, struct error *err)
+/* MP4 text has one sample at a time, and an empty one says nothing. */
+static int disjoin(struct lane *l, AVPacket *pkt, struct error *err)
 {
     if (pkt->size <= 2 || pkt->duration <= 0) {
+        l->refused += pkt->size > 2;
         av_packet_free(&pkt);
         return 0;
     }
-    int rc = 0;
-    if (l->held) {
-        const int64_t room = pkt->pts - l->held->pts;
-        if (room <= 0) {
-            /* Two at a time are more than the format has. */
-            l->refused++;
-            av_packet_free(&pkt);
-            return 0;
-        }
-        l->held->duration = FFMIN(l->held->duration, room);
-        rc = emit_held(l, err);
-    }
-    l->held = pkt;
-    return rc;
+    return disjoint_push(&l->texts, pkt) < 0 ? error_memory(err, "subtitles") : emit_texts(l, err);
 }
 
 static int take_subtitle(struct lane *l, AVPacket *pkt, struct error *err)
@@ -283,12 +300,14 @@ static int take_subtitle(struct lane *l, AVPacket *pkt, struct error *err)
         pkt->pts = 0;
     }
     pkt->dts = pkt->pts;
-    if (pkt->duration < 0 || (l->text && text_track_convert(l->text, pkt) < 0)) {
-        l->refused += pkt->duration >= 0 && pkt->size > 2;
+    const bool over = pkt->duration < 0;
+    const int rc = !over && l->text ? text_track_convert(l->text, pkt) : 0;
+    if (over || rc < 0) {
+        l->refused += !over && pkt->size > 2;
         av_packet_free(&pkt);
-        return 0;
+        return rc == RGPU_ERROR_MEMORY ? error_memory(err, "subtitles") : 0;
     }
-    return l->holds ? hold(l, pkt, err) : emit(l, pkt, err);
+    return l->disjoins ? disjoin(l, pkt, err) : emit(l, pkt, err);
 }
 
 static void resample(struct lane *l, AVPacket *pkt)
@@ -349,7 +368,7 @@ static int filter(struct lane *l, AVPacket *pkt, struct error *err)
         if (got < 0) {
             av_packet_free(&out);
             l->refused += got != AVERROR(EAGAIN) && got != AVERROR_EOF;
-            return 0;
+            return got == AVERROR(ENOMEM) ? error_memory(err, "packets") : 0;
         }
         int rc = take_header(l, out);
         if (rc < 0) {
@@ -408,9 +427,25 @@ static void drop_hidden(struct lane *l)
     l->hidden_count = 0;
 }
 
+/* Counts a packet of copied video as a frame, if the result shows it. */
+static void count_frame(struct lane *l, const AVPacket *pkt)
+{
+    const bool hidden = pkt->flags & AV_PKT_FLAG_DISCARD;
+    if (pkt->opaque || (hidden && l->hides))
+        return;
+    l->frames++;
+    if (hidden && pkt->pts >= l->end) {
+        const int64_t late = pkt->pts + FFMAX(pkt->duration, 1) - l->end;
+        l->late_us = FFMAX(l->late_us, av_rescale_q(late, l->from, AV_TIME_BASE_Q));
+    }
+}
+
 static int take_copy(struct lane *l, AVPacket *pkt, struct error *err)
 {
-    pkt->flags &= ~AV_PKT_FLAG_DISCARD;
+    if (is_copied_video(l))
+        count_frame(l, pkt);
+    if (!l->hides)
+        pkt->flags &= ~AV_PKT_FLAG_DISCARD;
     return l->bsf ? filter(l, pkt, err) : take_filtered(l, pkt, err);
 }
 
@@ -441,6 +476,15 @@ static int take_hidden(struct lane *l, const AVPacket *heard, struct error *err)
     return rc;
 }
 
+static int drain_part(struct lane *l, struct error *err)
+{
+    AVPacket *pkt;
+    int rc = 0;
+    while (rc == 0 && (pkt = part_pop(&l->part)))
+        rc = take_copy(l, pkt, err);
+    return rc;
+}
+
 int lane_copy(struct lane *l, AVPacket *pkt, struct error *err)
 {
     if (!pkt)
@@ -464,6 +508,8 @@ int lane_copy(struct lane *l, AVPacket *pkt, struct error *err)
         keep_hidden(l, pkt);
         return 0;
     }
+    if (l->has_part)
+        return part_push(&l->part, pkt) < 0 ? error_memory(err, "packets") : drain_part(l, err);
     const int rc = l->hidden_count > 0 ? take_hidden(l, pkt, err) : 0;
     if (rc < 0) {
         av_packet_free(&pkt);
@@ -472,19 +518,22 @@ int lane_copy(struct lane *l, AVPacket *pkt, struct error *err)
     return take_copy(l, pkt, err);
 }
 
-void lane_progress(struct lane *l, int64_t pts_us)
+int lane_progress(struct lane *l, int64_t pts_us, struct error *err)
 {
     if (l->kind == WRITER_VIDEO || l->dropped || l->ended ||
         (l->source && l->source->kind == TRACK_VIDEO))
-        return;
-    const int64_t us = pts_us - l->shift_us;
-    if (l->held) {
-        if (av_compare_ts(l->held->pts + l->held->duration, l->tb, us, AV_TIME_BASE_Q) > 0)
-            return;
-        if (emit_held(l, NULL) < 0)
-            l->refused++;
+        return 0;
+    int64_t us = pts_us - l->shift_us, from;
+    if (l->disjoins) {
+        disjoint_progress(&l->texts, av_rescale_q_rnd(us, AV_TIME_BASE_Q, l->tb, AV_ROUND_DOWN));
+        const int rc = emit_texts(l, err);
+        if (rc < 0)
+            return rc;
+        if (disjoint_from(&l->texts, &from))
+            us = FFMIN(us, av_rescale_q_rnd(from, l->tb, AV_TIME_BASE_Q, AV_ROUND_DOWN));
     }
     interleave_progress(l->il, l->index, us);
+    return 0;
 }
 
 /* --------------------------------------------------------------------------------------------- */
@@ -493,7 +542,16 @@ int lane_end(struct lane *l, struct error *err)
 {
     if (l->dropped || l->ended)
         return 0;
-    int rc = emit_held(l, err);
+    int rc = 0;
+    if (l->disjoins) {
+        disjoint_progress(&l->texts, INT64_MAX);
+        rc = emit_texts(l, err);
+        l->refused += l->texts.lost;
+    }
+    if (rc == 0 && l->has_part) {
+        part_finish(&l->part);
+        rc = drain_part(l, err);
+    }
     if (rc == 0 && l->kind == WRITER_VIDEO && l->has_header) {
         dts_finish(&l->dts);
         rc = drain_dts(l, err);
@@ -511,7 +569,8 @@ void lane_close(struct lane *l)
         packet_done(&l->early[i]);
     free(l->early);
     drop_hidden(l);
-    av_packet_free(&l->held);
+    part_done(&l->part);
+    disjoint_done(&l->texts);
     av_bsf_free(&l->bsf);
     text_track_close(&l->text);
     l->early = NULL;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "file/output.h"
+#include "file/whole.h"
 
 /* CodecDelay with a length of 4 is 7 bytes long; so much is added to the title. */
 #define ROOM 7
@@ -192,19 +193,6 @@ static int load_header(int fd, uint8_t *data, size_t *ret_size)
     return 0;
 }
 
-static int store(int fd, const uint8_t *data, size_t from, size_t end)
-{
-    while (from < end) {
-        const ssize_t n = pwrite(fd, data + from, end - from, (off_t)from);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        from += (size_t)n;
-    }
-    return 0;
-}
-
 static int patch_file(int fd, uint8_t *data, int number, int64_t delay_ns, const char *path,
                       struct error *err)
 {
@@ -226,7 +214,7 @@ static int patch_file(int fd, uint8_t *data, int number, int64_t delay_ns, const
                          number, path);
     if (rc == 0) {
         update_crc(data, &tracks);
-        rc = store(fd, data, tracks.at, tracks.end);
+        rc = whole_write(fd, data + tracks.at, tracks.end - tracks.at, (off_t)tracks.at);
     }
     return rc < 0 ? output_errno(-rc, path, err) : 0;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "file/container.h"
+#include "file/edits.h"
 #include "file/fragment.h"
 #include "file/mkv.h"
 #include "file/output.h"
@@ -24,7 +25,13 @@ struct stream {
     int64_t delay;     /* MKV: added to time stamps; muxer's time base */
     int64_t delay_ns;  /* MKV: to be written into the header; 0: nothing */
     int text_box;      /* MP4 text: 0 no, 1 nothing written yet, 2 begun */
-    bool settled;      /* MKV, AAC: the header has the codec's own already */
+    bool hides;        /* MP4 video: an edit list is written when the file is complete */
+    int64_t lead;      /* seconds, added if it does, so that its edit list has two entries */
+    int64_t first_dts; /* as all below in the muxer's time base, less the lead; or NOPTS */
+    int64_t shown_first, shown_end; /* of the pictures shown; INT64_MAX, INT64_MIN: none yet */
+    int64_t shown_last, step;       /* pts of the one before; the least distance, or INT64_MAX */
+    int64_t hidden_next;            /* first picture behind the part; INT64_MAX: none */
+    bool settled;                   /* MKV, AAC: the header has the codec's own already */
 };
 
 struct mux {
@@ -35,7 +42,7 @@ struct mux {
     struct stream streams[WRITER_TRACKS_MAX];
     int64_t later_us, repaired;
     int64_t begin; /* fragments: first time stamp, in the muxer's time base, or 0 */
-    bool regular, trimmed, started;
+    bool regular, started;
 };
 
 /* ---- open ----------------------------------------------------------------------------------- */
@@ -64,7 +71,6 @@ int mux_open(struct mux **ret, const struct mux_params *params, struct error *er
     if (!m)
         return error_memory(err, "a muxer");
     m->container = params->container;
-    m->trimmed = params->trimmed;
     m->path = strdup(params->path);
     m->output.fd = -1;
     const char *name = muxer_name(params->container, params->path);
@@ -104,8 +110,13 @@ AVStream *mux_stream(struct mux *m)
     AVStream *st = avformat_new_stream(m->format, NULL);
     if (st) {
         st->id = st->index + 1;
-        m->streams[st->index] =
-            (struct stream){.first_pts = AV_NOPTS_VALUE, .last_dts = AV_NOPTS_VALUE};
+        m->streams[st->index] = (struct stream){.first_pts = AV_NOPTS_VALUE,
+                                                .last_dts = AV_NOPTS_VALUE,
+                                                .first_dts = AV_NOPTS_VALUE,
+                                                .shown_first = INT64_MAX,
+                                                .shown_end = INT64_MIN,
+                                                .step = INT64_MAX,
+                                                .hidden_next = INT64_MAX};
     }
     return st;
 }
@@ -113,6 +124,11 @@ AVStream *mux_stream(struct mux *m)
 void mux_first(struct mux *m, int stream, int64_t pts)
 {
     m->streams[stream].first_pts = pts;
+}
+
+void mux_hides(struct mux *m, int stream)
+{
+    m->streams[stream].hides = m->container == CONTAINER_MP4 && m->regular;
 }
 
 /* ---- time ----------------------------------------------------------------------------------- */
@@ -137,7 +153,7 @@ static bool holds_negative(const struct mux *m, unsigned i)
     const AVStream *st = m->format->streams[i];
     const int64_t before_us = -first_us(m, i);
     if (m->container != CONTAINER_MKV)
-        return is_audio(st) || m->trimmed;
+        return is_audio(st) || m->streams[i].hides;
     if (!is_audio(st))
         return false;
     if (st->codecpar->codec_id == AV_CODEC_ID_OPUS)
@@ -181,10 +197,11 @@ static int64_t movie_timescale(const struct mux *m)
     int64_t scale = 1000;
     for (unsigned i = 0; i < m->format->nb_streams; i++) {
         const AVRational tb = m->format->streams[i]->time_base;
+        const bool hides = m->streams[i].hides; /* which frame is the first is not known yet */
         const int64_t pts = m->streams[i].first_pts;
-        if (pts == AV_NOPTS_VALUE || pts <= 0 || tb.den <= 0)
+        if (!hides && (pts == AV_NOPTS_VALUE || pts <= 0 || tb.den <= 0))
             continue;
-        const int64_t ticks = pts % tb.den * tb.num; /* whole seconds need nothing */
+        const int64_t ticks = hides ? 1 : pts % tb.den * tb.num; /* whole seconds need nothing */
         const int64_t den = tb.den / av_gcd(ticks, tb.den);
         const int64_t both = scale / av_gcd(scale, den) * den;
         if (both <= MOVIE_TIMESCALE_MAX)
@@ -253,6 +270,13 @@ static int prepare_mkv(struct mux *m)
     return 0;
 }
 
+/* The muxer writes an entry without media only for a stream that begins later than zero. */
+static int64_t lead_s(const struct mux *m, unsigned i)
+{
+    const int64_t first = first_us(m, i);
+    return m->streams[i].hides && first <= 0 ? -first / 1000000 + 1 : 0;
+}
+
 static void add_later(struct mux *m)
 {
     for (unsigned i = 0; i < m->format->nb_streams; i++)
@@ -293,6 +317,7 @@ int mux_start(struct mux *m, int64_t later_us, struct error *err)
         m->streams[i].settled = m->container == CONTAINER_MKV &&
                                 st->codecpar->codec_id == AV_CODEC_ID_AAC &&
                                 st->codecpar->extradata_size > 0;
+        m->streams[i].lead = lead_s(m, i);
         /* All ticks of n/d are ticks of 1/d. */
         st->time_base.num = 1;
     }
@@ -352,6 +377,28 @@ static void drop_config(AVPacket *pkt)
     }
 }
 
+/* What the edit list will have to say. `later`: contained in the packet's times. */
+static void note_shown(struct stream *s, const AVPacket *pkt, int64_t later)
+{
+    if (s->first_dts == AV_NOPTS_VALUE)
+        s->first_dts = pkt->dts;
+    if (pkt->opaque)
+        return; /* shows no frame of its own */
+    if (pkt->flags & AV_PKT_FLAG_DISCARD) {
+        if (pkt->pts > later && pkt->pts < s->hidden_next)
+            s->hidden_next = pkt->pts;
+        return;
+    }
+    const bool any = s->shown_first != INT64_MAX;
+    const int64_t apart = any ? FFABS(pkt->pts - s->shown_last) : 0;
+    if (apart > 0 && apart < s->step)
+        s->step = apart;
+    s->shown_last = pkt->pts;
+    s->shown_first = FFMIN(s->shown_first, pkt->pts);
+    const int64_t unsaid = s->step != INT64_MAX ? s->step : 1;
+    s->shown_end = FFMAX(s->shown_end, pkt->pts + (pkt->duration > 0 ? pkt->duration : unsaid));
+}
+
 int mux_write(struct mux *m, int stream, AVPacket *pkt, struct error *err)
 {
     AVStream *st = m->format->streams[stream];
@@ -374,6 +421,13 @@ int mux_write(struct mux *m, int stream, AVPacket *pkt, struct error *err)
     pkt->pos = -1;
     if (s->settled)
         drop_config(pkt);
+    if (s->hides) {
+        const int64_t lead = s->lead * st->time_base.den;
+        note_shown(s, pkt, later);
+        pkt->pts += lead;
+        pkt->dts += lead;
+    }
+    pkt->flags &= ~AV_PKT_FLAG_DISCARD;
     const int64_t grow = m->format->oformat->flags & AVFMT_TS_NONSTRICT ? 0 : 1;
     if (s->last_dts != AV_NOPTS_VALUE && pkt->dts < s->last_dts + grow) {
         pkt->dts = s->last_dts + grow;
@@ -417,6 +471,29 @@ int64_t mux_bytes(const struct mux *m)
     return output_size(&m->output);
 }
 
+static int write_edits(struct mux *m, struct error *err)
+{
+    struct edit edits[WRITER_TRACKS_MAX] = {0};
+    int count = 0;
+    bool any = false;
+    for (unsigned i = 0; i < m->format->nb_streams; i++) {
+        const AVStream *st = m->format->streams[i];
+        const struct stream *s = &m->streams[i];
+        if (st->codecpar->codec_type != AVMEDIA_TYPE_VIDEO ||
+            st->disposition & AV_DISPOSITION_ATTACHED_PIC || s->last_dts == AV_NOPTS_VALUE)
+            continue;
+        struct edit *e = &edits[count++];
+        if (!s->hides || s->shown_first == INT64_MAX)
+            continue;
+        any = true;
+        *e = (struct edit){.time_base = {st->time_base.num, st->time_base.den},
+                           .first = s->shown_first,
+                           .media = s->shown_first - s->first_dts,
+                           .length = FFMIN(s->shown_end, s->hidden_next) - s->shown_first};
+    }
+    return any ? edits_write(m->output.fd, edits, count, m->path, err) : 0;
+}
+
 int mux_finish(struct mux *m, struct error *err)
 {
     if (!m->started)
@@ -426,6 +503,8 @@ int mux_finish(struct mux *m, struct error *err)
     if (av < 0 || m->output.failure)
         return output_error(&m->output, av, "the end of the file", m->path, err);
     int rc = m->output.fd >= 0 ? output_flush(&m->output, m->path, err) : 0;
+    if (rc == 0)
+        rc = write_edits(m, err);
     for (unsigned i = 0, number = 0; rc == 0 && i < m->format->nb_streams; i++) {
         if (m->format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_ATTACHMENT)
             continue;

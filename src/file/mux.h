@@ -1,8 +1,9 @@
 /* One libavformat muxer that writes to a descriptor of ours, with the options that keep time exact.
  *
  * Time stamps are written as they are given: nothing is shifted to avoid negative ones. MP4 gets
- * one edit list a track and the moov atom at the front; in fragments (HLS) the first time stamp
- * goes into the fragments' decode times instead. MKV gets a CodecDelay for priming.
+ * one edit list a track and the moov atom at the front (see file/edits.h for what it hides); in
+ * fragments (HLS) the first time stamp goes into the fragments' decode times instead. MKV gets a
+ * CodecDelay for priming.
  *
  * Threads: one. Memory: the muxer's index, and a fragment. */
 #ifndef FILE_MUX_H
@@ -23,7 +24,6 @@ struct mux_params {
     enum container container; /* HLS: fragments of MP4 */
     const char *path;         /* borrowed during open; for texts, and .m2ts, .webm */
     int fd;                   /* borrowed until close; -1 in fragments: set by mux_switch */
-    bool trimmed;             /* pictures before time zero are there for decoding only */
 };
 
 int mux_open(struct mux **ret, const struct mux_params *params, struct error *err);
@@ -37,6 +37,10 @@ struct AVStream *mux_stream(struct mux *m);
 
 /* What is known of a stream's first packet: its pts in the stream's time base. Before mux_start. */
 void mux_first(struct mux *m, int stream, int64_t pts);
+
+/* Video packets marked with AV_PKT_FLAG_DISCARD will come, which an edit list is to hide. Before
+ * mux_start; MP4 only. */
+void mux_hides(struct mux *m, int stream);
 
 /* Least time, in microseconds, by which all packets must be later for the container to hold them; 0
  * if it can as they are. `first_dts_us` is the smallest of all first dts. */

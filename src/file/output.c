@@ -1,6 +1,7 @@
 #include "file/output.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <libavformat/avformat.h>
 #include <string.h>
 #include <unistd.h>
@@ -156,9 +157,15 @@ int output_error(const struct output *o, int av, const char *doing, const char *
         return output_errno(o->failure, path, err);
     if (av == AVERROR(ENOMEM))
         return error_memory(err, doing);
+    const bool refused = av == AVERROR_INVALIDDATA || av == AVERROR(EINVAL) ||
+                         av == AVERROR(ERANGE) || av == AVERROR_PATCHWELCOME;
+    const int number = AVUNERROR(av);
+    if (!refused && number > 0 && number < 4096) /* FFmpeg's own codes are four letters */
+        return output_errno(number, path, err);
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(av, text, sizeof(text));
-    return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s for %s failed: %s", doing, path, text);
+    return error_set(err, refused ? RGPU_ERROR_UNSUPPORTED : RGPU_ERROR_IO, "%s for %s failed: %s",
+                     doing, path, text);
 }
 
 int output_flush(struct output *o, const char *path, struct error *err)

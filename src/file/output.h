@@ -39,7 +39,8 @@ int64_t output_size(const struct output *o);
 /* Fills `err` for a failed system call on `path`. */
 int output_errno(int number, const char *path, struct error *err);
 
-/* Fills `err` for a failed libavformat call with result `av`, naming `path`. */
+/* Fills `err` for a failed libavformat call with result `av`, naming `path`: UNSUPPORTED where the
+ * muxer refuses what it was given, else what stands in the way of writing. */
 int output_error(const struct output *o, int av, const char *doing, const char *path,
                  struct error *err);
 

@@ -32,6 +32,7 @@ struct outputs {
     struct route rungs[RENDITIONS_MAX];
     struct output_rung rung[RENDITIONS_MAX];
     char rung_path[RENDITIONS_MAX][OUTPUT_PATH_MAX];
+    char master_path[OUTPUT_PATH_MAX];
     int rungs_count;
     struct audio **audio; /* owned array: one a source track, NULL where copied */
     enum container container;
@@ -46,16 +47,23 @@ static bool is_sparse(enum track_kind kind)
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
+/* Puts the name into each "{}". */
 static int expand_path(char ret[OUTPUT_PATH_MAX], const char *pattern, const char *name,
                        struct error *err)
 {
-    const char *hole = strstr(pattern, "{}");
-    int n = hole ? snprintf(ret, OUTPUT_PATH_MAX, "%.*s%s%s", (int)(hole - pattern), pattern, name,
-                            hole + 2)
-                 : snprintf(ret, OUTPUT_PATH_MAX, "%s", pattern);
-    if (n < 0 || n >= OUTPUT_PATH_MAX)
+    size_t used = 0;
+    for (const char *p = pattern, *hole = p; *p && used < OUTPUT_PATH_MAX; p = hole) {
+        hole = strstr(p, "{}");
+        const size_t plain = hole ? (size_t)(hole - p) : strlen(p);
+        const int n =
+            snprintf(ret + used, OUTPUT_PATH_MAX - used, "%.*s%s", (int)plain, p, hole ? name : "");
+        used += n < 0 ? OUTPUT_PATH_MAX : (size_t)n;
+        hole = hole ? hole + 2 : p + plain;
+    }
+    if (used >= OUTPUT_PATH_MAX)
         return error_set(err, RGPU_ERROR_PARAM, "output name is too long (at most %d bytes)",
                          OUTPUT_PATH_MAX - 1);
+    ret[used] = 0;
     return 0;
 }
 
@@ -83,7 +91,7 @@ static int add_rung(struct outputs *o, int rung, struct error *err)
         .is_default = out->tracks_count == 0,
     };
     if (o->rungs_count > 1 || o->container == CONTAINER_HLS)
-        snprintf(track.name, sizeof(track.name), "%s", r->name);
+        snprintf(track.name, sizeof(track.name), "%.31s", r->name);
     o->rungs[rung] = (struct route){index, out->tracks_count};
     return add_track(out, &track, r->is_source ? video->index : -1, err);
 }
@@ -99,7 +107,7 @@ static int open_audio(struct outputs *o, const struct outputs_params *params,
     snprintf(audio.codec, sizeof(audio.codec), "%s",
              params->audio == AUDIO_ENCODE ? params->audio_codec : "aac");
     if (!container_takes_codec(o->container, audio.codec))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s cannot hold %s audio; use --audio aac",
+        return error_set(err, RGPU_ERROR_PARAM, "%s cannot hold %s audio; use --audio aac",
                          container_name(o->container), audio.codec);
     return audio_open(&o->audio[track->index], &audio, err);
 }
@@ -109,8 +117,10 @@ static int add_source_track(struct outputs *o, const struct outputs_params *para
 {
     struct writer_track_params add = {
         .kind = WRITER_COPY, .source = track, .is_default = track->is_default};
-    if (track->kind == TRACK_VIDEO && !track->is_cover)
-        return 0; /* other video tracks are not part of the job */
+    if (track == reader_video(o->reader))
+        return 0;
+    add.is_beside = track->kind == TRACK_VIDEO && !track->is_cover;
+    add.is_unasked = add.is_beside && o->count > 1 && !params->is_mapped;
     if (track->kind == TRACK_AUDIO) {
         if (params->audio == AUDIO_NONE)
             return 0;
@@ -155,6 +165,14 @@ static int open_writers(struct outputs *o, const struct outputs_params *params, 
     return 0;
 }
 
+static void name_master(struct outputs *o, const char *path)
+{
+    const bool folder = *path && path[strlen(path) - 1] == '/';
+    if (o->container == CONTAINER_HLS &&
+        snprintf(o->master_path, OUTPUT_PATH_MAX, "%s%s", path, folder ? "master.m3u8" : "") < 0)
+        o->master_path[0] = '\0';
+}
+
 static void name_rung(struct outputs *o, int rung, const char *path)
 {
     char *ret = o->rung_path[rung];
@@ -192,10 +210,10 @@ static int set_up(struct outputs *o, const struct outputs_params *params, struct
                          params->path);
     for (int i = 0; i < o->rungs_count; i++)
         if (!o->rung[i].is_source && !container_takes_codec(o->container, o->rung[i].codec))
-            return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s cannot hold %s video",
+            return error_set(err, RGPU_ERROR_PARAM, "%s cannot hold %s video",
                              container_name(o->container), o->rung[i].codec);
     if (o->container == CONTAINER_FLV && !split && o->rungs_count > 1)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+        return error_set(err, RGPU_ERROR_PARAM,
                          "%s: FLV holds one video track; put {} into the name for a file a rung",
                          params->path);
     const int count = split ? o->rungs_count : 1;
@@ -211,6 +229,7 @@ static int set_up(struct outputs *o, const struct outputs_params *params, struct
         if (ret == 0)
             name_rung(o, i, o->outputs[o->rungs[i].writer].path);
     }
+    name_master(o, o->outputs[0].path);
     for (int i = 0; i < reader_tracks_count(params->reader) && ret == 0; i++)
         if (params->keep[i])
             ret = add_source_track(o, params, reader_track(params->reader, i), err);
@@ -266,19 +285,19 @@ static int write_encoded_audio(struct outputs *o, int source_track, struct error
     return ret == RGPU_ERROR_AGAIN || ret == RGPU_ERROR_END ? 0 : ret;
 }
 
-/* Whether a copied packet lies within the part that is kept. Video is kept from its random-access
- * point on: the container hides what comes before the start. */
+/* Whether a copied packet lies within the part that is kept. Of video, the writer knows what the
+ * part's frames need beside them. */
 static bool within(const struct outputs *o, const struct reader_track *track, const AVPacket *av)
 {
     const struct rational us = {1, 1000000};
     int64_t pts = av->pts != AV_NOPTS_VALUE ? av->pts : av->dts;
-    if (pts == AV_NOPTS_VALUE)
+    if (pts == AV_NOPTS_VALUE || track->kind == TRACK_VIDEO)
         return true;
     int64_t begin = rational_rescale(pts, track->time_base, us, ROUND_NEAREST);
     int64_t end = rational_rescale(pts + av->duration, track->time_base, us, ROUND_NEAREST);
     if (o->end_us && begin >= o->end_us)
         return false;
-    return track->kind == TRACK_VIDEO || !o->start_us || end > o->start_us;
+    return !o->start_us || end > o->start_us;
 }
 
 /* Sparse tracks are as far as the video is, less some slack. */
@@ -369,24 +388,25 @@ int outputs_video_end(struct outputs *o, struct error *err)
     return ret;
 }
 
-int outputs_finish(struct outputs *o, struct error *err)
+int outputs_complete(struct outputs *o, struct error *err)
 {
     int ret = 0;
     for (int i = 0; i < o->count && ret == 0; i++)
         ret = writer_complete(o->outputs[i].writer, err);
-    int placed = 0;
+    return ret;
+}
+
+int outputs_place(struct outputs *o, struct error *err)
+{
+    int ret = 0, placed = 0;
+    for (int i = 0; i < o->count && ret == 0; i++)
+        ret = writer_check(o->outputs[i].writer, err);
     while (placed < o->count && ret == 0 &&
            (ret = writer_place(o->outputs[placed].writer, err)) == 0)
         placed++;
     for (int i = 0; i < placed && ret != 0; i++)
-        writer_unplace(o->outputs[i].writer);
+        writer_withdraw(o->outputs[i].writer);
     return ret;
-}
-
-void outputs_unplace(struct outputs *o)
-{
-    for (int i = 0; i < o->count; i++)
-        writer_unplace(o->outputs[i].writer);
 }
 
 /* ---- figures ----------------------------------------------------------------------------------
@@ -394,12 +414,18 @@ void outputs_unplace(struct outputs *o)
 
 int outputs_warnings_count(const struct outputs *o)
 {
-    return writer_warnings_count(o->outputs[0].writer);
+    int count = 0;
+    for (int i = 0; i < o->count; i++)
+        count += writer_warnings_count(o->outputs[i].writer);
+    return count;
 }
 
 const char *outputs_warning(const struct outputs *o, int i)
 {
-    return writer_warning(o->outputs[0].writer, i);
+    int k = 0;
+    for (; i >= writer_warnings_count(o->outputs[k].writer); k++)
+        i -= writer_warnings_count(o->outputs[k].writer);
+    return writer_warning(o->outputs[k].writer, i);
 }
 
 int64_t outputs_bytes(const struct outputs *o)
@@ -410,9 +436,22 @@ int64_t outputs_bytes(const struct outputs *o)
     return bytes;
 }
 
+int64_t outputs_waiting_bytes(const struct outputs *o)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < o->count; i++)
+        bytes += writer_waiting_bytes(o->outputs[i].writer);
+    return bytes;
+}
+
 int64_t outputs_rung_bytes(const struct outputs *o, int rung)
 {
     return writer_track_bytes(o->outputs[o->rungs[rung].writer].writer, o->rungs[rung].track);
+}
+
+int64_t outputs_rung_frames(const struct outputs *o, int rung)
+{
+    return writer_track_frames(o->outputs[o->rungs[rung].writer].writer, o->rungs[rung].track);
 }
 
 int64_t outputs_rung_shift_us(const struct outputs *o, int rung)
@@ -423,6 +462,24 @@ int64_t outputs_rung_shift_us(const struct outputs *o, int rung)
 const char *outputs_rung_path(const struct outputs *o, int rung)
 {
     return o->rung_path[rung];
+}
+
+int outputs_rung_reading_path(const struct outputs *o, int rung, char ret[OUTPUT_PATH_MAX],
+                              struct error *err)
+{
+    writer_reading_path(o->outputs[o->rungs[rung].writer].writer, ret, OUTPUT_PATH_MAX);
+    const size_t used = strlen(ret), room = OUTPUT_PATH_MAX - used;
+    const int n = o->container == CONTAINER_HLS
+                      ? snprintf(ret + used, room, "/%s/index.m3u8", o->rung[rung].name)
+                      : 0;
+    if (n >= 0 && (size_t)n < room)
+        return 0;
+    return error_set(err, RGPU_ERROR_PARAM, "the name of %s is too long", o->rung_path[rung]);
+}
+
+const char *outputs_master_path(const struct outputs *o)
+{
+    return o->master_path;
 }
 
 int64_t outputs_damaged(const struct outputs *o)

@@ -1,8 +1,8 @@
 /* All results of one job: which tracks go into which files, and the packets' way there.
  *
  * One file with all renditions as video tracks, a file for each rendition, or an HLS folder. Audio,
- * subtitles, attachments and chapters go into each file; audio that is encoded anew is encoded
- * once.
+ * subtitles, other video tracks, attachments and chapters go into each file; audio that is encoded
+ * anew is encoded once.
  *
  * Threads: one. Memory: as the writers. */
 #ifndef FILE_OUTPUTS_H
@@ -29,6 +29,8 @@ struct outputs_params {
     int rungs_count;
     struct output_rung rungs[RENDITIONS_MAX];
     const bool *keep; /* borrowed during open: [reader_tracks_count], tracks to keep */
+    bool is_mapped;   /* the user has named them: else other video tracks go into one result, but
+                       * not into a file for each rung */
     enum audio_mode audio;
     char audio_codec[CODEC_NAME_MAX]; /* AUDIO_ENCODE: "aac", "opus" */
     int64_t audio_bit_rate_bps;       /* 0: by channels */
@@ -52,22 +54,29 @@ int outputs_header(struct outputs *o, int rendition, const struct track *track, 
 int outputs_video(struct outputs *o, int rendition, struct packet *pkt, struct error *err);
 int outputs_video_end(struct outputs *o, struct error *err);
 
-/* Completes all files and puts them in place: all or, on error, none. Where the file system cannot
- * exchange two files, one that has replaced an older one stays. */
-int outputs_finish(struct outputs *o, struct error *err);
+/* Completes all files, out of sight. */
+int outputs_complete(struct outputs *o, struct error *err);
 
-/* Takes what outputs_finish has put in place back, until outputs_close: what was there before is
- * there again. For a result that turns out to be wrong. */
-void outputs_unplace(struct outputs *o);
+/* Puts the completed files in place. What can be foreseen to fail leaves all as it was; where one
+ * of several files cannot be placed all the same, those that have replaced an older one stay. */
+int outputs_place(struct outputs *o, struct error *err);
 
+/* Of all results; one line may be there more than once. More come up to outputs_complete. */
 int outputs_warnings_count(const struct outputs *o);
 const char *outputs_warning(const struct outputs *o, int i);
 
 int64_t outputs_bytes(const struct outputs *o);
+int64_t outputs_waiting_bytes(const struct outputs *o); /* payload that waits for other tracks */
 /* How much later than in the source (less start_us) a rung's frames are: see writer_shift_us. */
 int64_t outputs_rung_shift_us(const struct outputs *o, int rung);
 int64_t outputs_rung_bytes(const struct outputs *o, int rung);    /* of its video */
+int64_t outputs_rung_frames(const struct outputs *o, int rung);   /* that the source's rung shows */
 const char *outputs_rung_path(const struct outputs *o, int rung); /* file, or playlist for HLS */
+/* Where this process can read that once it is complete, in place or not. PARAM where the name gets
+ * too long. */
+int outputs_rung_reading_path(const struct outputs *o, int rung, char ret[OUTPUT_PATH_MAX],
+                              struct error *err);
+const char *outputs_master_path(const struct outputs *o); /* of HLS; else empty */
 
 /* Audio packets that could not be decoded. */
 int64_t outputs_damaged(const struct outputs *o);

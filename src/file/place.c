@@ -1,35 +1,40 @@
 #include "file/place.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "file/hls_old.h"
+#include "file/leftover.h"
+#include "file/result_tree.h"
+
 #define LINKS_MAX 40 /* as the kernel follows */
 #define TEMP_TRIES 100
-#define TREE_DEPTH_MAX 8
+#define SELF_SIZE 32
 
 enum place_state { PLACE_OPEN, PLACE_DONE };
 
 struct place {
-    char *path; /* as given */
-    char *name; /* last component of the destination, links followed */
-    int dir;    /* folder of the destination */
-    int fd;     /* file: what is written; folder: the temporary folder */
-    /* Temporary name in `dir`; empty: none. Once in place: that of what was there before. */
-    char temp[NAME_MAX + 1];
+    char *path;   /* as given */
+    char *shown;  /* for errors: with the real place, where `path` is a link */
+    char *parent; /* folder of the destination, links followed */
+    char *name;   /* last component there */
+    int dir;      /* the folder */
+    int fd;       /* file: what is written; folder: the temporary folder */
+    int old_fd;   /* holds what was there before (leftover.h); -1: nothing, or it cannot */
+    /* Temporary names in `dir`; empty: none. */
+    char temp[NAME_MAX + 1]; /* of what is not yet in place */
+    char old[NAME_MAX + 1];  /* of what was replaced and is still to be removed */
     enum place_state state;
-    bool folder, overwrite, exists, direct;
-    bool replaced; /* what was there before is kept under `temp` */
-    bool lost;     /* what was there before is gone for good */
+    bool folder, overwrite, exists, direct, linked;
+    bool playlist; /* a master playlist: what the old one named goes with it */
+    bool replaced; /* there was something before */
 };
 
 static int fail(struct error *err, const struct place *p, const char *what)
@@ -37,24 +42,11 @@ static int fail(struct error *err, const struct place *p, const char *what)
     const int number = errno;
     const int code = error_from_errno(number);
     if (code == RGPU_ERROR_NO_SPACE)
-        return error_set(err, code, "no space left on the device for %s", p->path);
-    return error_set(err, code, "cannot %s %s: %s", what, p->path, strerror(number));
+        return error_set(err, code, "no space left on the device for %s", p->shown);
+    return error_set(err, code, "cannot %s %s: %s", what, p->shown, strerror(number));
 }
 
 /* ---- names ---------------------------------------------------------------------------------- */
-
-static void temp_name(char *ret, const char *name)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    uint8_t random[6] = {0};
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        random[0] = (uint8_t)getpid();
-    char tail[] = ".rgpu-XXXXXX";
-    for (int i = 0; i < 6; i++)
-        tail[6 + i] = letters[random[i] % (sizeof(letters) - 1)];
-    const int room = NAME_MAX - 1 - (int)sizeof(tail);
-    snprintf(ret, NAME_MAX + 1, ".%.*s%s", room, name, tail);
-}
 
 /* Splits *path into its folder and last component; slashes at the end do not count. */
 static int split(const char *path, char **ret_dir, char **ret_name)
@@ -112,31 +104,59 @@ static struct place *place_new(const char *path, bool folder, bool overwrite)
     struct place *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    *p = (struct place){
-        .path = strdup(path), .dir = -1, .fd = -1, .folder = folder, .overwrite = overwrite};
-    if (!p->path) {
-        free(p);
-        return NULL;
-    }
+    *p = (struct place){.path = strdup(path),
+                        .shown = strdup(path),
+                        .dir = -1,
+                        .fd = -1,
+                        .old_fd = -1,
+                        .folder = folder,
+                        .overwrite = overwrite};
+    if (!p->path || !p->shown)
+        place_close(&p);
     return p;
+}
+
+/* Where the path leads; errors name that as well, if a link is on the way. */
+static int find_target(struct place *p, const char *path, char **ret, struct error *err)
+{
+    char *target = NULL, *shown = NULL;
+    if (follow_links(path, &target) < 0)
+        return fail(err, p, "follow the link");
+    if (strcmp(target, path) != 0) {
+        if (asprintf(&shown, "%s (a link to %s)", p->path, target) < 0) {
+            free(target);
+            return error_memory(err, "a path");
+        }
+        free(p->shown);
+        p->shown = shown;
+        p->linked = true;
+    }
+    *ret = target;
+    return 0;
 }
 
 /* Opens the folder that the destination lies in. */
 static int open_parent(struct place *p, const char *target, struct error *err)
 {
-    char *dir = NULL;
-    if (split(target, &dir, &p->name) < 0)
+    if (split(target, &p->parent, &p->name) < 0)
         return error_memory(err, "a path");
+    const char *dir = p->parent;
     p->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = 0;
     if (p->dir < 0 && (errno == ENOENT || errno == ENOTDIR))
         rc = error_set(err, RGPU_ERROR_NOT_FOUND, "folder %s of %s does not exist; make it first",
-                       dir, p->path);
+                       dir, p->shown);
     else if (p->dir < 0)
         rc = error_set(err, error_from_errno(errno), "cannot open folder %s of %s: %s", dir,
-                       p->path, strerror(errno));
-    free(dir);
+                       p->shown, strerror(errno));
     return rc;
+}
+
+/* What the descriptor leads to, by a name. */
+static const char *self_path(const struct place *p, char ret[SELF_SIZE])
+{
+    snprintf(ret, SELF_SIZE, "/proc/self/fd/%d", p->fd);
+    return ret;
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -145,26 +165,51 @@ static int check_file(struct place *p, const struct stat *old, const char *input
 {
     if (S_ISDIR(old->st_mode))
         return error_set(err, RGPU_ERROR_PARAM,
-                         "%s is a folder; name a file, or end the name with '/' for HLS", p->path);
+                         "%s is a folder; name a file, or end the name with '/' for HLS", p->shown);
     if (S_ISCHR(old->st_mode) && old->st_rdev == makedev(1, 3)) {
         p->direct = true;
         return 0;
     }
     if (!S_ISREG(old->st_mode))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "%s is a device, pipe or socket; name a regular file", p->path);
-    struct stat in;
-    if (input && stat(input, &in) == 0 && in.st_dev == old->st_dev && in.st_ino == old->st_ino)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s is a device, pipe or socket; name a regular file", p->shown);
+    if (leftover_holds_input(old, input))
         return error_set(err, RGPU_ERROR_PARAM, "%s is the input itself; write to another file",
-                         p->path);
+                         p->shown);
+    if (p->playlist && hls_old_holds_input(p->dir, p->name, input))
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "the input is part of %s, which would be replaced; write elsewhere",
+                         p->shown);
     if (!p->overwrite)
         return error_set(err, RGPU_ERROR_EXISTS, "%s exists already; use -y to replace it",
-                         p->path);
+                         p->shown);
     if (faccessat(p->dir, p->name, W_OK, AT_EACCESS) != 0)
-        return error_set(err, error_from_errno(errno), "%s may not be written: %s", p->path,
+        return error_set(err, error_from_errno(errno), "%s may not be written: %s", p->shown,
                          strerror(errno));
     p->exists = true;
     return 0;
+}
+
+/* A file with a temporary name, which nobody has taken for a leftover. */
+static int open_named(struct place *p, mode_t mode)
+{
+    for (int i = 0; i < TEMP_TRIES; i++) {
+        leftover_name(p->temp, p->name, false);
+        p->fd = openat(p->dir, p->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+        const int number = errno;
+        if (p->fd >= 0 && leftover_hold(p->dir, p->temp, p->fd))
+            return 0;
+        p->temp[0] = 0;
+        if (p->fd >= 0)
+            close(p->fd);
+        else if (number != EEXIST) {
+            errno = number;
+            return -1;
+        }
+        p->fd = -1;
+    }
+    errno = EEXIST;
+    return -1;
 }
 
 static int open_temp(struct place *p, mode_t mode)
@@ -172,26 +217,27 @@ static int open_temp(struct place *p, mode_t mode)
     p->fd = openat(p->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     if (p->fd >= 0) {
         /* The name is given through /proc; without it a named file must do. */
-        char self[64];
-        snprintf(self, sizeof(self), "/proc/self/fd/%d", p->fd);
-        if (access(self, F_OK) == 0)
+        char self[SELF_SIZE];
+        if (access(self_path(p, self), F_OK) == 0) {
+            (void)leftover_hold(p->dir, NULL, p->fd);
             return 0;
+        }
         close(p->fd);
         p->fd = -1;
     } else if (errno == ENOSPC || errno == EDQUOT || errno == EACCES || errno == EROFS ||
                errno == EMFILE || errno == ENFILE) {
         return -1;
     }
-    for (int i = 0; i < TEMP_TRIES; i++) {
-        temp_name(p->temp, p->name);
-        p->fd = openat(p->dir, p->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
-        if (p->fd >= 0)
-            return 0;
-        p->temp[0] = 0;
-        if (errno != EEXIST)
-            return -1;
-    }
-    return -1;
+    return open_named(p, mode);
+}
+
+/* Nothing can be made beside the destination. */
+static int fail_create(struct error *err, const struct place *p)
+{
+    if (errno != EACCES && errno != EPERM && errno != EROFS)
+        return fail(err, p, "create");
+    return error_set(err, error_from_errno(errno), "the folder of %s may not be written: %s",
+                     p->shown, strerror(errno));
 }
 
 static int open_file(struct place *p, const char *input, struct error *err)
@@ -200,10 +246,9 @@ static int open_file(struct place *p, const char *input, struct error *err)
     if (length == 0 || p->path[length - 1] == '/')
         return error_set(err, RGPU_ERROR_PARAM, "\"%s\" does not name a file", p->path);
     char *target = NULL;
-    int rc = follow_links(p->path, &target);
-    if (rc < 0)
-        return fail(err, p, "follow the link");
-    rc = open_parent(p, target, err);
+    int rc = find_target(p, p->path, &target, err);
+    if (rc == 0)
+        rc = open_parent(p, target, err);
     free(target);
     if (rc < 0)
         return rc;
@@ -217,8 +262,9 @@ static int open_file(struct place *p, const char *input, struct error *err)
         p->fd = openat(p->dir, p->name, O_RDWR | O_CLOEXEC);
         return p->fd < 0 ? fail(err, p, "open") : 0;
     }
+    leftover_sweep(p->dir, p->name, p->playlist ? LEFTOVER_PLAYLIST : LEFTOVER_FILE, input);
     if (open_temp(p, 0666) < 0)
-        return fail(err, p, "create");
+        return fail_create(err, p);
     if (there) {
         /* Only root may give files away; a group that is not ours stays behind. */
         if (fchown(p->fd, old.st_uid, old.st_gid) != 0 && fchown(p->fd, (uid_t)-1, old.st_gid) != 0)
@@ -229,12 +275,13 @@ static int open_file(struct place *p, const char *input, struct error *err)
     return 0;
 }
 
-int place_file(struct place **ret, const char *path, bool overwrite, const char *input,
-               struct error *err)
+static int place_any(struct place **ret, const char *path, bool overwrite, bool playlist,
+                     const char *input, struct error *err)
 {
     struct place *p = place_new(path, false, overwrite);
     if (!p)
         return error_memory(err, path);
+    p->playlist = playlist;
     const int rc = open_file(p, input, err);
     if (rc < 0)
         place_close(&p);
@@ -243,13 +290,29 @@ int place_file(struct place **ret, const char *path, bool overwrite, const char 
     return rc;
 }
 
+int place_file(struct place **ret, const char *path, bool overwrite, const char *input,
+               struct error *err)
+{
+    return place_any(ret, path, overwrite, false, input, err);
+}
+
+int place_playlist(struct place **ret, const char *path, bool overwrite, const char *input,
+                   struct error *err)
+{
+    return place_any(ret, path, overwrite, true, input, err);
+}
+
+static int link_as(const struct place *p, const char *name)
+{
+    char self[SELF_SIZE];
+    return linkat(AT_FDCWD, self_path(p, self), p->dir, name, AT_SYMLINK_FOLLOW);
+}
+
 /* Gives the unnamed file a name: the final one if that is free, else a temporary one. */
 static int link_temp(struct place *p)
 {
-    char self[64];
-    snprintf(self, sizeof(self), "/proc/self/fd/%d", p->fd);
     if (!p->exists) {
-        if (linkat(AT_FDCWD, self, p->dir, p->name, AT_SYMLINK_FOLLOW) == 0) {
+        if (link_as(p, p->name) == 0) {
             p->state = PLACE_DONE;
             return 0;
         }
@@ -257,8 +320,8 @@ static int link_temp(struct place *p)
             return -1;
     }
     for (int i = 0; i < TEMP_TRIES; i++) {
-        temp_name(p->temp, p->name);
-        if (linkat(AT_FDCWD, self, p->dir, p->temp, AT_SYMLINK_FOLLOW) == 0)
+        leftover_name(p->temp, p->name, false);
+        if (link_as(p, p->temp) == 0)
             return 0;
         p->temp[0] = 0;
         if (errno != EEXIST)
@@ -282,168 +345,123 @@ static int rename_new(int dir, const char *from, const char *to)
     return renameat(dir, from, dir, to);
 }
 
-/* The old file changes names with the new one, so that it can come back; where the file system
- * cannot do that, it is gone. */
+/* An old master playlist gets a second name first: it says what has to go. On a file system
+ * without such names that stays. */
 static int replace_file(struct place *p)
 {
     struct stat st;
-    if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return renameat(p->dir, p->temp, p->dir, p->name);
-    if (!S_ISDIR(st.st_mode) && renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE) == 0) {
-        p->replaced = true;
-        return 0;
+    p->replaced = fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (p->replaced && p->playlist) {
+        p->old_fd = leftover_hold_old(p->dir, p->name);
+        leftover_name(p->old, p->name, false);
+        if (linkat(p->dir, p->name, p->dir, p->old, 0) != 0)
+            p->old[0] = 0;
     }
-    const int rc = renameat(p->dir, p->temp, p->dir, p->name);
-    p->lost = rc == 0;
-    return rc;
+    return renameat(p->dir, p->temp, p->dir, p->name);
 }
 
-static int commit_file(struct place *p, struct error *err)
+/* 0, or -1 and errno. */
+static int commit_file(struct place *p)
 {
-    if (p->direct) {
-        p->state = PLACE_DONE;
+    if (p->direct)
         return 0;
-    }
     if (!p->temp[0] && link_temp(p) < 0)
-        goto failed;
-    if (p->state != PLACE_DONE) {
-        const int rc = p->overwrite ? replace_file(p) : rename_new(p->dir, p->temp, p->name);
-        if (rc != 0)
-            goto failed;
-    }
-    p->state = PLACE_DONE;
-    if (!p->replaced)
-        p->temp[0] = 0;
-    /* The name is there; if the folder cannot be synced, that is as good as it gets. */
-    (void)fsync(p->dir);
-    return 0;
-
-failed:
-    if (errno == EEXIST)
-        return error_set(err, RGPU_ERROR_EXISTS, "%s has appeared meanwhile; use -y to replace it",
-                         p->path);
-    return fail(err, p, "put in place");
+        return -1;
+    if (p->state == PLACE_DONE)
+        return 0;
+    return p->overwrite ? replace_file(p) : rename_new(p->dir, p->temp, p->name);
 }
 
 /* ---- folders -------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *name, const char *end)
+static int find_folder(struct place *p, struct error *err)
 {
-    const size_t n = strlen(name), m = strlen(end);
-    return n > m && strcmp(name + n - m, end) == 0;
-}
-
-static bool our_file(const char *name)
-{
-    return strcmp(name, "index.m3u8") == 0 || strcmp(name, "init.mp4") == 0 ||
-           (strncmp(name, "seg_", 4) == 0 && (ends_with(name, ".m4s") || ends_with(name, ".vtt")));
-}
-
-enum tree { TREE_EMPTY, TREE_OURS, TREE_FOREIGN };
-
-/* What a folder holds. `depth` 0 is the folder of all renditions, 1 that of one. */
-static enum tree look_through(int parent, const char *name, int depth)
-{
-    const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
-        return TREE_FOREIGN;
-    }
-    enum tree found = TREE_EMPTY;
-    bool index = false;
-    for (struct dirent *e; found != TREE_FOREIGN && (e = readdir(dir));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        struct stat st = {0};
-        bool ours = fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-        if (depth == 0 && S_ISDIR(st.st_mode))
-            ours = look_through(fd, e->d_name, 1) == TREE_OURS;
-        else
-            ours &= S_ISREG(st.st_mode) &&
-                    (depth == 0 ? strcmp(e->d_name, "master.m3u8") == 0 : our_file(e->d_name));
-        found = ours ? TREE_OURS : TREE_FOREIGN;
-        index |= strcmp(e->d_name, "index.m3u8") == 0;
-    }
-    closedir(dir);
-    return depth == 1 && !index ? TREE_FOREIGN : found;
-}
-
-/* Removes a folder and what is in it; never follows links. */
-static void remove_tree(int parent, const char *name, int depth)
-{
-    const int fd = depth > TREE_DEPTH_MAX
-                       ? -1
-                       : openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if (unlinkat(fd, e->d_name, 0) != 0)
-            remove_tree(fd, e->d_name, depth + 1);
-    }
-    closedir(dir);
-    unlinkat(parent, name, AT_REMOVEDIR);
-}
-
-static int open_folder(struct place *p, struct error *err)
-{
-    char *target = realpath(p->path, NULL);
-    if (!target)
-        target = strdup(p->path);
-    if (!target)
-        return error_memory(err, "a path");
-    int rc = open_parent(p, target, err);
-    free(target);
+    size_t end = strlen(p->path);
+    while (end > 1 && p->path[end - 1] == '/')
+        end--;
+    char *path = strndup(p->path, end), *target = NULL;
+    int rc = path ? find_target(p, path, &target, err) : error_memory(err, "a path");
+    free(path);
     if (rc < 0)
         return rc;
-    if (!p->name || !p->name[0] || strcmp(p->name, "/") == 0 || strcmp(p->name, "..") == 0)
-        return error_set(err, RGPU_ERROR_PARAM, "%s cannot be replaced; name a new folder",
-                         p->path);
+    /* Names such as ".." have a real one, if the folder exists. */
+    char *real = realpath(target, NULL);
+    rc = open_parent(p, real ? real : target, err);
+    free(real);
+    free(target);
+    if (rc == 0 &&
+        (!p->name || !p->name[0] || strcmp(p->name, "/") == 0 || strcmp(p->name, "..") == 0))
+        rc = error_set(err, RGPU_ERROR_PARAM, "%s cannot be replaced; name a new folder", p->shown);
+    return rc;
+}
+
+static int check_folder(struct place *p, const struct stat *old, const char *input,
+                        struct error *err)
+{
+    if (!S_ISDIR(old->st_mode))
+        return error_set(err, RGPU_ERROR_EXISTS,
+                         "%s exists already and is not a folder; choose another name", p->shown);
+    const enum tree tree = tree_look(p->dir, p->name);
+    if (tree == TREE_FOREIGN || tree == TREE_PARTLY)
+        return error_set(err, RGPU_ERROR_EXISTS,
+                         "folder %s holds other files; choose an empty or new folder", p->shown);
+    if (leftover_holds_input(old, input))
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "the input is part of %s, which would be replaced; write elsewhere",
+                         p->shown);
+    if (tree == TREE_OURS && !p->overwrite)
+        return error_set(err, RGPU_ERROR_EXISTS, "folder %s is not empty; use -y to replace it",
+                         p->shown);
+    p->exists = true;
+    return 0;
+}
+
+static int open_folder(struct place *p, const char *input, struct error *err)
+{
+    int rc = find_folder(p, err);
+    if (rc < 0)
+        return rc;
     struct stat old;
-    if (fstatat(p->dir, p->name, &old, 0) == 0) {
-        if (!S_ISDIR(old.st_mode))
-            return error_set(err, RGPU_ERROR_EXISTS,
-                             "%s exists already and is not a folder; choose another name", p->path);
-        const enum tree tree = look_through(p->dir, p->name, 0);
-        if (tree == TREE_FOREIGN)
-            return error_set(err, RGPU_ERROR_EXISTS,
-                             "folder %s holds other files; choose an empty or new folder", p->path);
-        if (tree == TREE_OURS && !p->overwrite)
-            return error_set(err, RGPU_ERROR_EXISTS, "folder %s is not empty; use -y to replace it",
-                             p->path);
-        p->exists = true;
-    } else if (errno != ENOENT) {
+    leftover_restore(p->dir, p->name);
+    const bool there = fstatat(p->dir, p->name, &old, 0) == 0;
+    if (!there && errno != ENOENT)
         return fail(err, p, "look at");
-    }
-    for (int i = 0; i < TEMP_TRIES && !p->temp[0]; i++) {
-        temp_name(p->temp, p->name);
+    if (there && (rc = check_folder(p, &old, input, err)) < 0)
+        return rc;
+    leftover_sweep(p->dir, p->name, LEFTOVER_FOLDER, input);
+    for (int i = 0; i < TEMP_TRIES; i++) {
+        leftover_name(p->temp, p->name, false);
         if (mkdirat(p->dir, p->temp, 0777) != 0) {
             p->temp[0] = 0;
             if (errno != EEXIST)
-                return fail(err, p, "create");
+                return fail_create(err, p);
+            continue;
         }
+        p->fd = openat(p->dir, p->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (p->fd < 0 && errno != ENOENT)
+            return fail(err, p, "create");
+        if (p->fd >= 0 && leftover_hold(p->dir, p->temp, p->fd))
+            break;
+        /* Another run took it for a leftover. */
+        p->temp[0] = 0;
+        if (p->fd >= 0)
+            close(p->fd);
+        p->fd = -1;
     }
-    p->fd = openat(p->dir, p->temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (p->fd < 0)
         return fail(err, p, "create");
-    if (p->exists)
+    if (there)
         (void)fchmod(p->fd, old.st_mode & 07777);
     return 0;
 }
 
-int place_folder(struct place **ret, const char *path, bool overwrite, struct error *err)
+int place_folder(struct place **ret, const char *path, bool overwrite, const char *input,
+                 struct error *err)
 {
     struct place *p = place_new(path, true, overwrite);
     if (!p)
         return error_memory(err, path);
-    const int rc = open_folder(p, err);
+    const int rc = open_folder(p, input, err);
     if (rc < 0)
         place_close(&p);
     else
@@ -467,78 +485,42 @@ int place_create(struct place *p, const char *name, int *ret, struct error *err)
     return 0;
 }
 
-/* The two folders change names; without such a call there is no folder for a moment. */
+/* The two folders change names; without such a call there is no folder for a moment, and `aside`
+ * marks the one to put back if this run is killed then. */
 static int exchange(struct place *p)
 {
-    if (renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE) == 0)
+    char aside[NAME_MAX + 1];
+    p->old_fd = leftover_hold_old(p->dir, p->name);
+    if (renameat2(p->dir, p->temp, p->dir, p->name, RENAME_EXCHANGE) == 0) {
+        memcpy(p->old, p->temp, sizeof(p->old));
         return 0;
+    }
     if (errno != EINVAL && errno != ENOSYS)
         return -1;
-    char old[NAME_MAX + 1];
-    temp_name(old, p->name);
-    if (renameat(p->dir, p->name, p->dir, old) != 0)
+    leftover_name(aside, p->name, true);
+    if (renameat(p->dir, p->name, p->dir, aside) != 0)
         return -1;
     if (renameat(p->dir, p->temp, p->dir, p->name) != 0) {
         const int number = errno;
-        (void)renameat(p->dir, old, p->dir, p->name);
+        (void)renameat(p->dir, aside, p->dir, p->name);
         errno = number;
         return -1;
     }
-    memcpy(p->temp, old, sizeof(old));
+    memcpy(p->old, aside, sizeof(p->old));
     return 0;
 }
 
-/* An empty folder is replaced by a rename; a full one changes names with the new one. */
-static int commit_folder(struct place *p, struct error *err)
+/* An empty folder is replaced by a rename; a full one changes names with the new one. 0, or -1 and
+ * errno. */
+static int commit_folder(struct place *p)
 {
-    if (p->exists && look_through(p->dir, p->name, 0) == TREE_FOREIGN)
-        return error_set(err, RGPU_ERROR_EXISTS,
-                         "folder %s has got other files meanwhile; choose another folder", p->path);
     int rc = p->exists ? renameat(p->dir, p->temp, p->dir, p->name)
                        : rename_new(p->dir, p->temp, p->name);
-    if (rc != 0 && p->exists && p->overwrite && (errno == ENOTEMPTY || errno == EEXIST)) {
+    if (rc != 0 && p->overwrite && (errno == ENOTEMPTY || errno == EEXIST)) {
         rc = exchange(p);
         p->replaced = rc == 0;
     }
-    if (rc != 0) {
-        if (errno == EEXIST || errno == ENOTEMPTY)
-            return error_set(err, RGPU_ERROR_EXISTS,
-                             "%s has appeared meanwhile; use -y to replace it", p->path);
-        return fail(err, p, "put in place");
-    }
-    p->state = PLACE_DONE;
-    if (!p->replaced)
-        p->temp[0] = 0;
-    (void)fsync(p->dir);
-    return 0;
-}
-
-/* Whether the name still leads to the file that was written. */
-static bool is_ours(const struct place *p)
-{
-    struct stat own, there;
-    return fstat(p->fd, &own) == 0 && fstatat(p->dir, p->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
-}
-
-void place_revert(struct place *p)
-{
-    if (p->state != PLACE_DONE || p->direct || p->lost || (!p->folder && !is_ours(p)))
-        return;
-    if (p->replaced) {
-        if (exchange(p) != 0)
-            return;
-    } else {
-        temp_name(p->temp, p->name);
-        if (renameat(p->dir, p->name, p->dir, p->temp) != 0) {
-            p->temp[0] = 0;
-            return;
-        }
-        if (p->folder && p->exists)
-            (void)mkdirat(p->dir, p->name, 0777);
-    }
-    p->replaced = false;
-    p->state = PLACE_OPEN;
+    return rc;
 }
 
 /* --------------------------------------------------------------------------------------------- */
@@ -553,6 +535,17 @@ const char *place_path(const struct place *p)
     return p->path;
 }
 
+void place_reading_path(const struct place *p, char *ret, size_t size)
+{
+    char self[SELF_SIZE];
+    if (p->state == PLACE_DONE)
+        snprintf(ret, size, "%s", p->path);
+    else if (!p->temp[0] || access(self_path(p, self), F_OK) == 0)
+        snprintf(ret, size, "%s", self_path(p, self));
+    else
+        snprintf(ret, size, "%s/%s", p->parent, p->temp);
+}
+
 int place_sync(struct place *p, struct error *err)
 {
     if (p->direct)
@@ -562,11 +555,105 @@ int place_sync(struct place *p, struct error *err)
     return rc != 0 ? fail(err, p, "write") : 0;
 }
 
+static int appeared(const struct place *p, struct error *err)
+{
+    return error_set(err, RGPU_ERROR_EXISTS, "%s has appeared meanwhile; use -y to replace it",
+                     p->shown);
+}
+
+int place_check(const struct place *p, struct error *err)
+{
+    struct stat st;
+    /* What else may be wrong, the call that puts it there says best. */
+    if (p->direct || p->state == PLACE_DONE ||
+        fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return 0;
+    if (p->folder != S_ISDIR(st.st_mode))
+        return error_set(err, RGPU_ERROR_EXISTS, "%s has become %s meanwhile; choose another name",
+                         p->shown, p->folder ? "something else than a folder" : "a folder");
+    const enum tree tree = p->folder ? tree_look(p->dir, p->name) : TREE_OURS;
+    if (tree == TREE_FOREIGN || tree == TREE_PARTLY)
+        return error_set(err, RGPU_ERROR_EXISTS,
+                         "folder %s has got other files meanwhile; choose another folder",
+                         p->shown);
+    return p->overwrite || (p->exists && tree == TREE_EMPTY) ? 0 : appeared(p, err);
+}
+
 int place_commit(struct place *p, struct error *err)
 {
     if (p->state == PLACE_DONE)
         return 0;
-    return p->folder ? commit_folder(p, err) : commit_file(p, err);
+    int rc = place_check(p, err);
+    if (rc < 0)
+        return rc;
+    rc = p->folder ? commit_folder(p) : commit_file(p);
+    if (rc != 0 && (errno == EEXIST || errno == ENOTEMPTY))
+        return appeared(p, err);
+    if (rc != 0)
+        return fail(err, p, "put in place");
+    p->state = PLACE_DONE;
+    p->temp[0] = 0;
+    /* The name is there; if the folder cannot be synced, that is as good as it gets. */
+    if (!p->direct)
+        (void)fsync(p->dir);
+    return 0;
+}
+
+/* Whether the name still leads to what was written. */
+static bool is_ours(const struct place *p)
+{
+    struct stat own, there;
+    return fstat(p->fd, &own) == 0 && fstatat(p->dir, p->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+/* The folder that was replaced is still beside the new one: the two change names again. */
+static void folder_back(struct place *p)
+{
+    char aside[NAME_MAX + 1];
+    memcpy(aside, p->old, sizeof(aside));
+    if (renameat2(p->dir, aside, p->dir, p->name, RENAME_EXCHANGE) != 0) {
+        leftover_name(aside, p->name, false);
+        if (renameat(p->dir, p->name, p->dir, aside) != 0)
+            return;
+        if (renameat(p->dir, p->old, p->dir, p->name) != 0) {
+            (void)renameat(p->dir, aside, p->dir, p->name);
+            return;
+        }
+    }
+    memcpy(p->temp, aside, sizeof(p->temp));
+    p->old[0] = 0;
+    p->replaced = false;
+    p->state = PLACE_OPEN;
+}
+
+void place_withdraw(struct place *p)
+{
+    if (p->state != PLACE_DONE || p->direct || !is_ours(p))
+        return;
+    if (p->replaced) {
+        if (p->folder && p->old[0])
+            folder_back(p);
+        return;
+    }
+    leftover_name(p->temp, p->name, false);
+    if (renameat(p->dir, p->name, p->dir, p->temp) != 0) {
+        p->temp[0] = 0;
+        return;
+    }
+    if (p->folder && p->exists)
+        (void)mkdirat(p->dir, p->name, 0777);
+    p->state = PLACE_OPEN;
+}
+
+static void remove_temporary(const struct place *p, const char *name)
+{
+    if (!name[0])
+        return;
+    if (p->folder)
+        tree_remove(p->dir, name);
+    else
+        unlinkat(p->dir, name, 0);
 }
 
 void place_close(struct place **place)
@@ -575,17 +662,19 @@ void place_close(struct place **place)
     *place = NULL;
     if (!p)
         return;
-    if (p->temp[0]) {
-        if (p->folder)
-            remove_tree(p->dir, p->temp, 0);
-        else
-            unlinkat(p->dir, p->temp, 0);
-    }
+    if (p->state == PLACE_DONE && p->playlist && p->old[0] && !p->linked)
+        hls_old_remove(p->dir, p->old, p->name);
+    remove_temporary(p, p->old);
+    remove_temporary(p, p->temp);
     if (p->fd >= 0)
         close(p->fd);
+    if (p->old_fd >= 0)
+        close(p->old_fd);
     if (p->dir >= 0)
         close(p->dir);
+    free(p->parent);
     free(p->name);
+    free(p->shown);
     free(p->path);
     free(p);
 }

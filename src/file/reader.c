@@ -12,15 +12,21 @@
 
 #include "file/reader_track.h"
 
-#define PROBE_BYTES (32 << 20)
-#define PROBE_US (20 * INT64_C(1000000)) /* a long group's first key frame must lie within */
+/* A track whose first packet lies beyond both is not told. Most files are known long before; time
+ * is for what cannot be read faster than it is made. */
+#define PROBE_BYTES (64 << 20)
+#define PROBE_FILE_US (3600 * INT64_C(1000000))
+#define PROBE_PIPE_US (120 * INT64_C(1000000))
 #define LOOK_VIDEO_PACKETS 48
-#define LOOK_PACKETS_MAX 4096
-#define LOOK_BYTES_MAX (32 << 20)
+#define LOOK_PACKETS_MAX (1 << 18)
+#define LOOK_BYTES_MAX PROBE_BYTES
+#define TIME_PACKETS_MAX 4096 /* between two video packets, to tell the first one's time */
+#define DOUBT_VIDEO_PACKETS 4 /* one is in the demuxer, one in the parser when sound comes */
 #define READ_ERRORS_MAX                                                                            \
     100000                   /* in a row; each is cheap, and may be one sample of a cut-off file */
 #define CUT_SHORT_US 1000000 /* an end so far before what the header says is no rounding */
-#define SCORE_MIN 10         /* libavformat's certainty that it knows the format, of 100 */
+#define TIME_MAX (INT64_MAX / 4) /* of a time stamp, in ticks and in microseconds */
+#define SCORE_MIN 10             /* libavformat's certainty that it knows the format, of 100 */
 
 static const struct rational MICROSECONDS = {1, 1000000};
 
@@ -77,8 +83,8 @@ void reader_queue_drop(struct reader *r, size_t count, bool video_only)
 
 static int is_interrupted(void *opaque)
 {
-    struct reader *r = opaque;
-    return __atomic_load_n(&r->cancelled, __ATOMIC_RELAXED);
+    const struct reader *r = opaque;
+    return r->interrupt.is_asked && r->interrupt.is_asked(r->interrupt.opaque);
 }
 
 static int end_with(struct reader *r, int code)
@@ -121,19 +127,73 @@ static int read_failed(struct reader *r, int rc, int *errors)
     return end_with(r, source_explain(&r->source, rc, &r->ended_error));
 }
 
+/* False: so far away that it is no time; sums of a few would overflow. */
+static bool is_time(int64_t ts, struct rational time_base)
+{
+    const int64_t us = rational_rescale(ts, time_base, MICROSECONDS, ROUND_NEAREST);
+    return ts >= -TIME_MAX && ts <= TIME_MAX && us >= -TIME_MAX && us <= TIME_MAX;
+}
+
+/* Takes away times that are none; whether there were such. */
+static bool refuse_times(const struct reader *r, AVPacket *av)
+{
+    const struct rational tb = r->tracks[av->stream_index].time_base;
+    const bool pts = av->pts == AV_NOPTS_VALUE || is_time(av->pts, tb);
+    const bool dts = av->dts == AV_NOPTS_VALUE || is_time(av->dts, tb);
+    const bool duration = av->duration >= 0 && is_time(av->duration, tb);
+    if (!pts)
+        av->pts = AV_NOPTS_VALUE;
+    if (!dts)
+        av->dts = AV_NOPTS_VALUE;
+    if (!duration)
+        av->duration = 0;
+    return !pts || !dts || !duration;
+}
+
+static struct timeline_packet timeline_packet(const struct reader *r, const AVPacket *av)
+{
+    return (struct timeline_packet){.track = av->stream_index,
+                                    .time_base = r->tracks[av->stream_index].time_base,
+                                    .dts = av->dts,
+                                    .pts = av->pts,
+                                    .duration = av->duration};
+}
+
+/* Tracks that the clock's jumps are told by, beside the selected video track. */
+static bool has_clock(const struct reader *r, int track)
+{
+    return r->tracks[track].kind == TRACK_VIDEO || r->tracks[track].kind == TRACK_AUDIO;
+}
+
 static void shift_time(struct reader *r, AVPacket *av)
 {
-    const struct reader_track *t = &r->tracks[av->stream_index];
-    if (t->kind != TRACK_VIDEO && t->kind != TRACK_AUDIO && r->timeline.jumps_count == 0)
-        return;
-    const int64_t shift =
-        timeline_shift(&r->timeline, av->stream_index, t->time_base, av->dts, av->duration);
+    const struct timeline_packet pkt = timeline_packet(r, av);
+    const int64_t shift = has_clock(r, av->stream_index)
+                              ? timeline_shift(&r->timeline, &pkt)
+                              : timeline_shift_sparse(&r->timeline, &pkt);
     if (!shift)
         return;
     if (av->pts != AV_NOPTS_VALUE && __builtin_add_overflow(av->pts, shift, &av->pts))
         av->pts = AV_NOPTS_VALUE;
     if (av->dts != AV_NOPTS_VALUE && __builtin_add_overflow(av->dts, shift, &av->dts))
         av->dts = AV_NOPTS_VALUE;
+    refuse_times(r, av);
+}
+
+/* The video track is moved when it is read, the others that tell time when they leave the queue:
+ * where sound goes back first, the video's next packet shows whether the clock did. */
+static void shift_first(struct reader *r)
+{
+    AVPacket *av = reader_queued(r, 0)->av;
+    const int track = av->stream_index;
+    if (!r->timeline.active || track == r->video || !has_clock(r, track))
+        return;
+    const struct timeline_packet pkt = timeline_packet(r, av);
+    const int64_t enough = reader_queued(r, 0)->videos + DOUBT_VIDEO_PACKETS;
+    while (timeline_doubts(&r->timeline, &pkt) && r->videos < enough && r->ended == 0 &&
+           r->queue_count < TIME_PACKETS_MAX)
+        reader_read_ahead(r);
+    shift_time(r, reader_queued(r, 0)->av);
 }
 
 static void note_end(struct reader *r, const AVPacket *av)
@@ -172,7 +232,11 @@ int reader_read_ahead(struct reader *r)
         return 0;
     }
     r->damaged += holes_follow(&r->holes, item.av->pos);
-    shift_time(r, item.av);
+    r->damaged += refuse_times(r, item.av);
+    r->videos += item.is_video;
+    item.videos = r->videos;
+    if (item.is_video || !has_clock(r, track))
+        shift_time(r, item.av);
     note_end(r, item.av);
     if (item.is_video) {
         item.look = video_look(&r->state, item.av);
@@ -203,7 +267,7 @@ void reader_time_queued(struct reader *r, size_t at)
     int64_t pts = reader_queued(r, at)->av->dts;
     int frames = 0;
     for (size_t i = at + 1; reader_queued(r, at)->look.anchor && frames < LOOK_VIDEO_PACKETS; i++) {
-        while (i >= r->queue_count && r->ended == 0 && r->queue_count < at + LOOK_PACKETS_MAX)
+        while (i >= r->queue_count && r->ended == 0 && r->queue_count < at + TIME_PACKETS_MAX)
             reader_read_ahead(r);
         if (i >= r->queue_count) {
             /* Of the last pictures, this one is shown after all others. */
@@ -236,6 +300,7 @@ int reader_next(struct reader *r, struct reader_packet *ret, struct error *err)
         }
     }
     reader_time_queued(r, 0);
+    shift_first(r);
     struct reader_queued item = queue_pop_packet(r);
     struct reader_packet out = {.track = item.av->stream_index, .av = item.av};
     if (item.is_video) {
@@ -245,6 +310,8 @@ int reader_next(struct reader *r, struct reader_packet *ret, struct error *err)
             return error_memory(err, "a packet");
         }
         out.access = item.look.access;
+        if (item.look.hidden || item.look.flags & PACKET_SECOND_FIELD)
+            item.av->opaque = item.av; /* any value */
         r->damaged += damaged;
     }
     *ret = out;
@@ -267,7 +334,7 @@ static int open_format(struct reader *r, struct error *err)
         return error_memory(err, "the input");
     r->format->interrupt_callback = (AVIOInterruptCB){is_interrupted, r};
     r->format->probesize = PROBE_BYTES;
-    r->format->max_analyze_duration = PROBE_US;
+    r->format->max_analyze_duration = r->source.size_bytes ? PROBE_FILE_US : PROBE_PIPE_US;
     r->format->pb = r->source.io;
     int rc = avformat_open_input(&r->format, r->source.url, NULL, NULL);
     if (rc < 0)
@@ -314,7 +381,7 @@ static int describe_tracks(struct reader *r, struct error *err)
 
 static bool is_film(const struct reader_track *t)
 {
-    return t->kind == TRACK_VIDEO && !t->is_cover;
+    return t->kind == TRACK_VIDEO && !t->is_cover && !t->is_untold;
 }
 
 /* Whether `a` is the better film: one that can be decoded, the default, the larger. */
@@ -329,10 +396,20 @@ static bool is_better(const struct reader_track *a, const struct reader_track *b
     return (int64_t)a->video.width * a->video.height > (int64_t)b->video.width * b->video.height;
 }
 
+static int refuse_untold(const struct reader *r, int track, struct error *err)
+{
+    return error_set(err, RGPU_ERROR_INPUT,
+                     "%s: nothing in its first %d MB tells the picture size of video track %d",
+                     source_name(&r->source), PROBE_BYTES >> 20, track);
+}
+
 static int choose_video(struct reader *r, int wanted, struct error *err)
 {
     const char *name = source_name(&r->source);
     if (wanted >= 0) {
+        if (wanted < r->tracks_count && r->tracks[wanted].kind == TRACK_VIDEO &&
+            r->tracks[wanted].is_untold)
+            return refuse_untold(r, wanted, err);
         if (wanted >= r->tracks_count || !is_film(&r->tracks[wanted]))
             return error_set(err, RGPU_ERROR_PARAM, "%s has no video track %d", name, wanted);
         r->video = wanted;
@@ -346,9 +423,9 @@ static int choose_video(struct reader *r, int wanted, struct error *err)
         return 0;
     const struct reader_track *t = &r->tracks[r->video];
     if (t->stream->codecpar->codec_id == AV_CODEC_ID_NONE)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "video track %d of %s is of an unknown kind (%s)", r->video, name,
-                         av_fourcc2str(t->video.codec_tag));
+        return error_set(err, RGPU_ERROR_INPUT, "video track %d of %s is of an unknown kind (%s)",
+                         r->video, name, av_fourcc2str(t->video.codec_tag));
+    r->timeline.leader = r->video;
     if (video_state_init(&r->state, t, r->format->iformat->name) < 0)
         return error_memory(err, "a video track");
     return 0;
@@ -433,7 +510,7 @@ static int look_at_beginning(struct reader *r, struct error *err)
 
 static int open_all(struct reader *r, const struct reader_params *params, struct error *err)
 {
-    int rc = source_open(&r->source, r->path, err);
+    int rc = source_open(&r->source, r->path, params->interrupt, err);
     if (rc == 0)
         rc = open_format(r, err);
     if (rc == 0)
@@ -454,7 +531,8 @@ int reader_open(struct reader **ret, const struct reader_params *params, struct 
     struct reader *r = calloc(1, sizeof(*r));
     if (!r)
         return error_memory(err, "the input");
-    r->source.fd = r->source.wake_fd = r->holes.fd = -1;
+    r->source.fd = r->holes.fd = -1;
+    r->interrupt = params->interrupt;
     r->video = -1;
     r->farthest_us = INT64_MIN;
     r->path = strdup(params->path);
@@ -465,12 +543,6 @@ int reader_open(struct reader **ret, const struct reader_params *params, struct 
     }
     *ret = r;
     return 0;
-}
-
-void reader_cancel(struct reader *r)
-{
-    __atomic_store_n(&r->cancelled, 1, __ATOMIC_RELAXED);
-    source_cancel(&r->source);
 }
 
 void reader_close(struct reader **r)
@@ -550,6 +622,11 @@ int64_t reader_size_bytes(const struct reader *r)
 bool reader_timestamps_by_order(const struct reader *r)
 {
     return r->state.by_order;
+}
+
+int reader_jumps_count(const struct reader *r)
+{
+    return r->timeline.jumps_count;
 }
 
 int64_t reader_damaged_count(const struct reader *r)

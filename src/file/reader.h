@@ -38,8 +38,9 @@ struct reader_track {
     bool is_default, is_forced;
     bool is_cover;             /* attached picture: a still, copied like an attachment */
     int sample_rate, channels; /* audio */
-    bool is_untold;            /* audio of which the file does not tell codec, rate or channels, as
-                                * where it is cut off before the first sample: of no use */
+    bool is_untold;            /* of no use, because the file's beginning does not tell what it is,
+                                * as where the track's first packet never comes: audio without
+                                * codec, rate or channels, video without a size */
     int64_t bit_rate_bps;      /* 0 unknown */
     int rotation_degrees;      /* clockwise, of the container's display matrix: 0, 90, 180, 270 */
     struct rational time_base;
@@ -54,24 +55,34 @@ struct reader_track {
 
 struct reader_packet {
     int track;
-    struct AVPacket *av;      /* owned */
+    struct AVPacket *av;      /* owned; `opaque` is set in one of the selected video track that
+                               * shows no frame of its own: a second field, or hidden by the codec */
     struct packet video;      /* filled for the selected video track; owned; shares the payload */
     enum access_point access; /* of `video` */
+};
+
+/* Asked now and then by whatever may have to wait for the input, from the reader's thread; true
+ * ends it with CANCELLED. Without a function: never. */
+struct reader_interrupt {
+    bool (*is_asked)(void *opaque);
+    void *opaque;
 };
 
 struct reader_params {
     const char *path; /* a file, or "-" for standard input */
     int video_track;  /* index to deliver as `video`; -1: the best one */
     int64_t start_us; /* begin at the last random-access point at or before this time from
-                       * the file's start; 0: at the beginning */
+                       * the file's start; 0: at the beginning. Subtitles that began before
+                       * that point are not read, even where they are shown beyond it */
+    struct reader_interrupt interrupt;
 };
 
 struct reader;
 
 /* Opens and probes. NOT_FOUND, ACCESS, INPUT (not media, empty, truncated header, a directory, a
- * device file, all else that keeps it from being read), UNSUPPORTED (a video track of an unknown
- * kind), LIMIT, MEMORY, CANCELLED, PARAM with one line that names path and remedy. Never IO or
- * NO_SPACE, which speak of outputs. */
+ * device file, a video track of an unknown kind, all else that keeps it from being read), LIMIT,
+ * MEMORY, CANCELLED, PARAM with one line that names path and remedy. Never IO or NO_SPACE, which
+ * speak of outputs. */
 int reader_open(struct reader **ret, const struct reader_params *params, struct error *err);
 
 int reader_tracks_count(const struct reader *r);
@@ -101,8 +112,9 @@ void reader_packet_done(struct reader_packet *pkt);
  */
 int64_t reader_damaged_count(const struct reader *r);
 
-/* Interrupts a blocking read, from any thread. */
-void reader_cancel(struct reader *r);
+/* How often the file's clock has jumped back so far (recordings joined byte by byte): what follows
+ * is moved behind what came before. */
+int reader_jumps_count(const struct reader *r);
 
 void reader_close(struct reader **r);
 

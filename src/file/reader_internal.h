@@ -11,6 +11,7 @@
 struct reader_queued {
     struct AVPacket *av; /* owned */
     bool is_video;       /* of the selected track; then `look` is filled */
+    int64_t videos;      /* packets of the selected track read up to here */
     struct video_look look;
 };
 
@@ -18,8 +19,8 @@ struct reader {
     char *path; /* owned */
     struct source source;
     struct AVFormatContext *format; /* owned */
-    int cancelled;                  /* atomic */
-    struct reader_track *tracks;    /* owned, `tracks_count` of them */
+    struct reader_interrupt interrupt;
+    struct reader_track *tracks; /* owned, `tracks_count` of them */
     int tracks_count;
     int video; /* selected track; -1: none */
     struct video_state state;
@@ -30,6 +31,7 @@ struct reader {
     int ended; /* 0, or what reader_next returns once the queue is empty */
     struct error ended_error;
     int64_t damaged;
+    int64_t videos;      /* packets of the selected track that were read */
     int64_t farthest_us; /* end of the latest packet; INT64_MIN: none */
 };
 

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <libavutil/avstring.h>
 
 #define PIPE_BUFFER (256 << 10)
+#define INTERRUPT_MS 50 /* how soon an interrupt is seen */
 #define SNIFF_BOXES_MAX 10000
 
 const char *source_name(const struct source *s)
@@ -36,15 +36,14 @@ static int pipe_read(void *opaque, uint8_t *data, int size)
 {
     struct source *s = opaque;
     for (;;) {
-        struct pollfd fds[2] = {{.fd = s->fd, .events = POLLIN},
-                                {.fd = s->wake_fd, .events = POLLIN}};
-        if (poll(fds, 2, -1) < 0) {
-            if (errno == EINTR)
-                continue;
-            return AVERROR(errno);
-        }
-        if (fds[1].revents)
+        struct pollfd pipe_end = {.fd = s->fd, .events = POLLIN};
+        const int ready = poll(&pipe_end, 1, INTERRUPT_MS);
+        if (s->interrupt.is_asked && s->interrupt.is_asked(s->interrupt.opaque))
             return AVERROR_EXIT;
+        if (ready < 0 && errno != EINTR)
+            return AVERROR(errno);
+        if (ready <= 0)
+            continue;
         const ssize_t n = read(s->fd, data, (size_t)size);
         if (n > 0)
             return (int)n;
@@ -67,10 +66,6 @@ static int64_t fd_seek(void *opaque, int64_t offset, int whence)
 
 static int open_fd(struct source *s, bool seekable, struct error *err)
 {
-    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->wake_fd < 0)
-        return error_set(err, code_from_errno(errno), "no event descriptor for %s: %s",
-                         source_name(s), strerror(errno));
     uint8_t *buffer = av_malloc(PIPE_BUFFER);
     if (buffer)
         s->io = avio_alloc_context(buffer, PIPE_BUFFER, 0, s, pipe_read, NULL,
@@ -150,11 +145,12 @@ static bool is_url(const char *path)
     return protocol && strcmp(protocol, "file") != 0;
 }
 
-int source_open(struct source *ret, const char *path, struct error *err)
+int source_open(struct source *ret, const char *path, struct reader_interrupt interrupt,
+                struct error *err)
 {
     struct stat st;
     int rc = 0;
-    *ret = (struct source){.path = path, .fd = -1, .wake_fd = -1};
+    *ret = (struct source){.path = path, .fd = -1, .interrupt = interrupt};
     if (strcmp(path, "-") == 0) {
         rc = open_standard_input(ret, err);
     } else if (stat(path, &st) == 0) {
@@ -175,27 +171,16 @@ int source_again(const struct source *s)
     return s->fd >= 0 ? fcntl(s->fd, F_DUPFD_CLOEXEC, 0) : open(s->path, O_RDONLY | O_CLOEXEC);
 }
 
-void source_cancel(struct source *s)
-{
-    const uint64_t one = 1;
-    if (s->wake_fd >= 0) {
-        const ssize_t n = write(s->wake_fd, &one, sizeof(one));
-        (void)n; /* fails only where it is readable already */
-    }
-}
-
 void source_close(struct source *s)
 {
     if (s->io) {
         av_freep(&s->io->buffer);
         avio_context_free(&s->io);
     }
-    if (s->wake_fd >= 0)
-        close(s->wake_fd);
     if (s->fd >= 0 && s->fd != STDIN_FILENO)
         close(s->fd);
     av_freep(&s->url);
-    s->fd = s->wake_fd = -1;
+    s->fd = -1;
 }
 
 /* ---- saying why ----------------------------------------------------------------------------- */
@@ -263,7 +248,7 @@ int source_explain(const struct source *s, int av_error, struct error *err)
         return error_set(err, RGPU_ERROR_ACCESS, "%s: %s", name, text);
     if (av_error == AVERROR_DEMUXER_NOT_FOUND || av_error == AVERROR_PROTOCOL_NOT_FOUND ||
         av_error == AVERROR_PATCHWELCOME)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s: %s", name, text);
+        return error_set(err, RGPU_ERROR_INPUT, "%s: %s", name, text);
     if (av_error == AVERROR(EIO) && s->size_bytes)
         return error_set(err, RGPU_ERROR_INPUT, "%s cannot be read, or is cut off: %s", name, text);
     return error_set(err, RGPU_ERROR_INPUT, "%s: %s", name, text);

@@ -1,7 +1,7 @@
 /* Where the bytes come from: looks at a path before libavformat does, so that what cannot be media
  * is refused in one clear line, and reads pipes in a way that can be interrupted.
  *
- * Threads: one; source_cancel from any. Memory: one buffer. */
+ * Threads: one. Memory: one buffer. */
 #ifndef FILE_READER_SOURCE_H
 #define FILE_READER_SOURCE_H
 
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "file/reader.h"
 
 struct AVIOContext;
 
@@ -18,11 +19,12 @@ struct source {
     struct AVIOContext *io; /* owned; for standard input and named pipes */
     int64_t size_bytes;     /* 0 unknown */
     int fd;                 /* of `io`, owned unless it is standard input; else -1 */
-    int wake_fd;            /* owned; readable once cancelled; -1 without `io` */
+    struct reader_interrupt interrupt;
 };
 
 /* NOT_FOUND, ACCESS, LIMIT, INPUT (directory, device, socket, empty, all else). */
-int source_open(struct source *ret, const char *path, struct error *err);
+int source_open(struct source *ret, const char *path, struct reader_interrupt interrupt,
+                struct error *err);
 
 /* Name to write in messages: the path, or "standard input". */
 const char *source_name(const struct source *s);
@@ -33,10 +35,7 @@ int source_again(const struct source *s);
 /* A line for a source that libavformat could not open, given its error code. */
 int source_explain(const struct source *s, int av_error, struct error *err);
 
-/* Ends a blocking read on a pipe, now or later. */
-void source_cancel(struct source *s);
-
-/* Takes a source that was opened, or that is all zero but for the fds, which are -1. */
+/* Takes a source that was opened, or that is all zero but for `fd`, which is -1. */
 void source_close(struct source *s);
 
 #endif

@@ -175,15 +175,18 @@ static int video_init(struct reader_track *t, const AVStream *stream)
         if (!t->video.extradata)
             return RGPU_ERROR_MEMORY;
     }
-    t->video.width = par->width;
-    t->video.height = par->height;
+    t->is_untold = desc && (par->width <= 0 || par->height <= 0);
+    t->video.width = t->is_untold ? 0 : par->width;
+    t->video.height = t->is_untold ? 0 : par->height;
     t->video.bits_per_sample = par->bits_per_coded_sample;
     t->video.codec_profile = par->profile;
     t->video.codec_level = par->level;
     t->video.time_base = t->time_base;
-    t->video.frame_rate = frame_rate(stream);
+    if (!t->is_untold)
+        t->video.frame_rate = frame_rate(stream);
     t->video.sample_aspect = from_av(stream->sample_aspect_ratio);
-    if (!t->video.sample_aspect.num)
+    t->video.aspect_is_container = t->video.sample_aspect.num > 0;
+    if (!t->video.aspect_is_container)
         t->video.sample_aspect = from_av(par->sample_aspect_ratio);
     t->video.color = color(par);
     t->video.format = pixel_format(par, &t->video.color);

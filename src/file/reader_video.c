@@ -85,6 +85,7 @@ void video_state_done(struct video_state *v)
 {
     free(v->h264);
     free(v->hevc);
+    buffer_unref(&v->palette);
     *v = (struct video_state){0};
 }
 
@@ -410,6 +411,27 @@ static struct buffer *wrap(const AVPacket *av)
     return buf;
 }
 
+/* Containers say a palette where it changes; the packets behind may begin a segment. */
+static int learn_palette(struct video_state *v, const AVPacket *av)
+{
+    size_t size;
+    const uint8_t *colors = av_packet_get_side_data(av, AV_PKT_DATA_PALETTE, &size);
+    if (!colors || size < PALETTE_BYTES)
+        return 0;
+    struct buffer *palette = buffer_copy(colors, PALETTE_BYTES);
+    if (!palette)
+        return RGPU_ERROR_MEMORY;
+    for (size_t i = 0; i < PALETTE_BYTES; i += 4) {
+        uint32_t argb; /* in the machine's byte order */
+        memcpy(&argb, colors + i, 4);
+        for (size_t k = 0; k < 4; k++)
+            palette->data[i + k] = (uint8_t)(argb >> 8 * k);
+    }
+    buffer_unref(&v->palette);
+    v->palette = palette;
+    return 0;
+}
+
 int video_fill(struct video_state *v, const struct AVPacket *av, const struct video_look *look,
                struct packet *ret, bool *ret_damaged)
 {
@@ -419,11 +441,12 @@ int video_fill(struct video_state *v, const struct AVPacket *av, const struct vi
     const uint8_t *extra = av_packet_get_side_data(av, AV_PKT_DATA_NEW_EXTRADATA, &extra_size);
     if (pkt.buf && extra && extra_size)
         pkt.extradata = buffer_copy(extra, extra_size);
-    if (!pkt.buf || (extra && extra_size && !pkt.extradata)) {
+    if (!pkt.buf || (extra && extra_size && !pkt.extradata) || learn_palette(v, av) != 0) {
         packet_done(&pkt);
         return RGPU_ERROR_MEMORY;
     }
     pkt.data = pkt.buf->data;
+    pkt.palette = buffer_ref(v->palette);
     pkt.duration = av->duration > 0 ? av->duration : 0;
     pkt.ordinal = v->ordinal++;
     *ret_damaged = false;

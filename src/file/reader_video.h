@@ -38,6 +38,7 @@ struct video_state {
     struct h264_context *h264; /* owned; with SYNTAX_H264 */
     struct hevc_context *hevc; /* owned; with SYNTAX_HEVC */
     struct av1_sequence av1;
+    struct buffer *palette;    /* owned; of the packets from here on, NULL: none has come */
     bool rasl_broken;          /* after a BLA: RASL pictures are not shown */
     uint64_t ordinal;          /* of the next packet */
     int64_t frames;            /* given: packets less second fields */

@@ -1,13 +1,18 @@
 #include "file/text_track.h"
 
 #include <libavcodec/avcodec.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/text.h"
+#include "media/webvtt.h"
 
 #define TEXT_MAX 65536 /* bytes of one subtitle, as MP4's text samples have it */
 
 struct text_track {
-    AVCodecContext *dec, *enc; /* owned */
+    AVCodecContext *dec; /* owned; NULL: WebVTT as it is */
+    AVCodecContext *enc; /* owned; NULL: WebVTT */
     uint8_t out[TEXT_MAX];
 };
 
@@ -50,8 +55,11 @@ int text_track_open(struct text_track **ret, const AVCodecParameters *par,
     struct text_track *t = calloc(1, sizeof(*t));
     if (!t)
         return error_memory(err, "subtitles");
-    int rc = open_decoder(t, par, *time_base);
-    if (rc == 0)
+    const bool to_webvtt = codec == AV_CODEC_ID_WEBVTT;
+    int rc = 0;
+    if (!to_webvtt || par->codec_id != codec)
+        rc = open_decoder(t, par, *time_base);
+    if (rc == 0 && !to_webvtt)
         rc = open_encoder(t, codec);
     if (rc < 0) {
         text_track_close(&t);
@@ -65,8 +73,8 @@ int text_track_open(struct text_track **ret, const AVCodecParameters *par,
 int text_track_describe(const struct text_track *t, AVCodecParameters *to)
 {
     to->codec_type = AVMEDIA_TYPE_SUBTITLE;
-    to->codec_id = t->enc->codec_id;
-    if (t->enc->extradata_size <= 0)
+    to->codec_id = t->enc ? t->enc->codec_id : AV_CODEC_ID_WEBVTT;
+    if (!t->enc || t->enc->extradata_size <= 0)
         return 0;
     to->extradata = av_mallocz((size_t)t->enc->extradata_size + AV_INPUT_BUFFER_PADDING_SIZE);
     if (!to->extradata)
@@ -76,26 +84,75 @@ int text_track_describe(const struct text_track *t, AVCodecParameters *to)
     return 0;
 }
 
+static int decode(struct text_track *t, const AVPacket *pkt, AVSubtitle *ret)
+{
+    int got = 0;
+    /* Before libavcodec 60 the packet is not declared as what it is, read only. */
+    const int rc = avcodec_decode_subtitle2(t->dec, ret, &got, (AVPacket *)pkt);
+    if (rc < 0 || !got || ret->num_rects == 0) {
+        avsubtitle_free(ret);
+        return rc == AVERROR(ENOMEM) ? RGPU_ERROR_MEMORY : RGPU_ERROR_INPUT;
+    }
+    ret->start_display_time = 0;
+    return 0;
+}
+
+/* The lines of a subtitle as a cue's text. */
+static void add_webvtt(const struct text_track *t, const AVSubtitle *sub, struct text *out)
+{
+    const bool comments = t->dec->codec_id == AV_CODEC_ID_ASS;
+    for (unsigned i = 0; i < sub->num_rects; i++) {
+        const AVSubtitleRect *rect = sub->rects[i];
+        struct text line = {.limit = TEXT_MAX};
+        if (rect->type == SUBTITLE_ASS && rect->ass)
+            webvtt_add_ass(&line, rect->ass, comments);
+        if (line.error && !out->error)
+            out->error = line.error;
+        if (line.size > 0) {
+            text_add(out, out->size > 0 ? "\n" : "");
+            text_add_bytes(out, line.data, line.size);
+        }
+        text_done(&line);
+    }
+}
+
+/* Bytes of the new payload in t->out. INPUT: none. MEMORY. */
+static int convert(struct text_track *t, const AVPacket *pkt)
+{
+    struct text text = {.limit = TEXT_MAX};
+    AVSubtitle sub = {0};
+    int rc = t->dec ? decode(t, pkt, &sub) : 0;
+    if (rc == 0 && t->enc) {
+        rc = avcodec_encode_subtitle(t->enc, t->out, sizeof(t->out), &sub);
+        rc = rc == AVERROR(ENOMEM) ? RGPU_ERROR_MEMORY : rc;
+    } else if (rc == 0) {
+        if (t->dec)
+            add_webvtt(t, &sub, &text);
+        else
+            webvtt_add_own(&text, (const char *)pkt->data);
+        rc = text.error ? text.error : (int)text.size;
+        if (rc > 0)
+            memcpy(t->out, text.data, text.size);
+    }
+    text_done(&text);
+    if (t->dec)
+        avsubtitle_free(&sub);
+    return rc > 0 || rc == RGPU_ERROR_MEMORY ? rc : RGPU_ERROR_INPUT;
+}
+
 int text_track_convert(struct text_track *t, AVPacket *pkt)
 {
-    AVSubtitle sub = {0};
-    int got = 0;
-    if (avcodec_decode_subtitle2(t->dec, &sub, &got, pkt) < 0 || !got || sub.num_rects == 0) {
-        avsubtitle_free(&sub);
-        return RGPU_ERROR_INPUT;
-    }
-    sub.start_display_time = 0;
-    const int size = avcodec_encode_subtitle(t->enc, t->out, sizeof(t->out), &sub);
-    avsubtitle_free(&sub);
-    if (size <= 0)
-        return RGPU_ERROR_INPUT;
+    const int size = convert(t, pkt);
+    if (size < 0)
+        return size;
     AVBufferRef *buf = av_buffer_alloc((size_t)size + AV_INPUT_BUFFER_PADDING_SIZE);
     if (!buf)
         return RGPU_ERROR_MEMORY;
     memcpy(buf->data, t->out, (size_t)size);
     memset(buf->data + size, 0, AV_INPUT_BUFFER_PADDING_SIZE);
     av_buffer_unref(&pkt->buf);
-    av_packet_free_side_data(pkt);
+    if (t->dec)
+        av_packet_free_side_data(pkt);
     pkt->buf = buf;
     pkt->data = buf->data;
     pkt->size = size;

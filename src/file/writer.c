@@ -42,7 +42,9 @@ static void __attribute__((format(printf, 2, 3))) warn(struct writer *w, const c
     char *line = NULL;
     va_list args;
     va_start(args, format);
-    const int n = vasprintf(&line, format, args);
+    const int n = w->warnings_count < WRITER_WARNINGS_MAX - 1
+                      ? vasprintf(&line, format, args)
+                      : asprintf(&line, "there is more that %s cannot hold", w->path);
     va_end(args);
     if (n >= 0)
         w->warnings[w->warnings_count++] = line;
@@ -106,15 +108,30 @@ static void warn_rotation(struct writer *w, const struct reader_track *t)
              t->rotation_degrees, t->index, container_name(w->container));
 }
 
+static int64_t input_start_us(const struct writer *w)
+{
+    return w->reader ? reader_start_us(w->reader) : 0;
+}
+
 /* Only an edit list hides the pictures between the key frame and the start. */
 static void warn_early(struct writer *w, const struct lane *l, const AVPacket *first)
 {
     const int64_t us = av_rescale_q(first->pts, first->time_base, AV_TIME_BASE_Q);
-    if (w->shift_us > 0 && us < 0 && l->kind == WRITER_COPY && l->source->kind == TRACK_VIDEO &&
-        w->container != CONTAINER_MP4 && w->container != CONTAINER_HLS)
+    if (l->has_part && !l->hides && us < 0)
         warn(w,
-             "copied video begins %.3f s early, at its key frame; use an .mp4 output or encode it",
-             (double)-us / 1e6);
+             "copied video begins %.3f s early, at its key frame at %.3f s of the input; use an "
+             ".mp4 output or encode it",
+             (double)-us / 1e6, (double)(w->shift_us + us - input_start_us(w)) / 1e6);
+}
+
+/* As little can it hide what comes behind the end because pictures before it refer to it. */
+static void warn_late(struct writer *w, const struct lane *l)
+{
+    if (l->late_us > 0)
+        warn(w,
+             "copied video ends %.3f s late, with pictures that others need; use an .mp4 output or "
+             "encode it",
+             (double)l->late_us / 1e6);
 }
 
 /* ---- which tracks --------------------------------------------------------------------------- */
@@ -134,9 +151,35 @@ static bool webm_takes(const struct reader_track *t)
     }
 }
 
-/* Whether a source track is copied, as it is or as another text format; warns if not. */
-static bool keeps(struct writer *w, const struct reader_track *t)
+/* Subtitles that are drawn, not written. */
+static bool is_pictures(const struct reader_track *t)
 {
+    const AVCodecDescriptor *d = avcodec_descriptor_get(t->stream->codecpar->codec_id);
+    return t->kind == TRACK_SUBTITLE && d && d->props & AV_CODEC_PROP_BITMAP_SUB;
+}
+
+/* Whether the file takes a video track beside its renditions; warns if not. */
+static bool keeps_beside(struct writer *w, const struct lane *l)
+{
+    const struct reader_track *t = l->source;
+    if (w->container == CONTAINER_HLS || w->container == CONTAINER_FLV) {
+        warn_dropped(w, t, " beside another");
+        return false;
+    }
+    if (l->is_unasked)
+        warn(w,
+             "video track %d (%s, %dx%d) is left out of the files; name it with --map to copy it "
+             "into each",
+             t->index, t->codec[0] ? t->codec : "unknown", t->video.width, t->video.height);
+    return !l->is_unasked;
+}
+
+/* Whether a source track is copied, as it is or as another text format; warns if not. */
+static bool keeps(struct writer *w, const struct lane *lane)
+{
+    const struct reader_track *t = lane->source;
+    if (lane->is_beside && !t->is_untold && !keeps_beside(w, lane))
+        return false;
     const enum AVCodecID id = t->stream->codecpar->codec_id;
     bool takes = container_takes(w->container, t, NULL);
     if (!takes && t->kind == TRACK_SUBTITLE)
@@ -157,11 +200,16 @@ static bool keeps(struct writer *w, const struct reader_track *t)
     /* The time code is in the video track's tags too, and its track is made anew of them. */
     const bool timecode = t->stream->codecpar->codec_tag == MKTAG('t', 'm', 'c', 'd') &&
                           w->container == CONTAINER_MP4;
-    if (t->is_untold)
+    if (t->is_untold && t->kind == TRACK_VIDEO)
+        warn(w, "video track %d is left out: the input does not tell its size", t->index);
+    else if (t->is_untold)
         warn(w, "audio track %d is left out: the input does not tell its codec, rate or channels",
              t->index);
     else if (!takes && !timecode)
-        warn_dropped(w, t, "");
+        warn_dropped(w, t,
+                     w->container == CONTAINER_HLS && is_pictures(t)
+                         ? ", which has no subtitles made of pictures,"
+                         : "");
     return takes;
 }
 
@@ -169,12 +217,12 @@ static int check_encode(const struct writer *w, const char *codec, struct error 
 {
     if (container_is_webm(w->path) && strcmp(codec, "av1") != 0 && strcmp(codec, "vp9") != 0 &&
         strcmp(codec, "opus") != 0)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+        return error_set(err, RGPU_ERROR_PARAM,
                          "WebM cannot hold %s; name an .mkv output, or use --codec av1 and --audio "
                          "opus",
                          codec);
     if (!container_takes_codec(w->container, codec))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+        return error_set(err, RGPU_ERROR_PARAM,
                          "%s cannot hold %s; name an .mp4 or .mkv output, or choose another codec",
                          container_name(w->container), codec);
     return 0;
@@ -193,14 +241,20 @@ static int add_stream(struct writer *w, struct lane *l, const struct writer_trac
 {
     struct mux *mux = w->mux;
     if (w->hls) {
+        const int disposition = p->source ? p->source->stream->disposition : 0;
+        const bool text = p->source && p->source->kind == TRACK_SUBTITLE;
         const struct hls_rendition_params hls = {
-            .video = is_video(l),
+            .kind = is_video(l) ? HLS_VIDEO
+                    : text      ? HLS_TEXT
+                                : HLS_AUDIO,
             .name = p->name[0]                            ? p->name
                     : p->source && p->source->language[0] ? p->source->language
                                                           : "",
             .title = p->source ? p->source->title : "",
             .language = p->source ? p->source->language : "",
             .is_default = p->is_default,
+            .is_forced = text && disposition & AV_DISPOSITION_FORCED,
+            .is_for_deaf = text && disposition & AV_DISPOSITION_HEARING_IMPAIRED,
         };
         const int rc = hls_add(w->hls, &hls, &l->stream, err);
         if (rc < 0)
@@ -231,7 +285,7 @@ static void set_tag(const struct writer *w, const struct lane *l)
 /* A file with several video tracks: they are told apart by title, and one is the default. */
 static int name_rendition(const struct writer *w, const struct lane *l)
 {
-    if (!is_video(l) || w->videos < 2 || w->hls)
+    if (!is_video(l) || l->is_beside || w->videos < 2 || w->hls)
         return 0;
     l->to->disposition = l->is_default ? l->to->disposition | AV_DISPOSITION_DEFAULT
                                        : l->to->disposition & ~AV_DISPOSITION_DEFAULT;
@@ -262,6 +316,12 @@ static int describe(struct writer *w, struct lane *l, const struct writer_track_
     return rc < 0 ? error_memory(err, "a track") : 0;
 }
 
+/* Video that the result is made for. Another video track may come late, or hardly ever. */
+static bool must_wait(const struct lane *l)
+{
+    return l->kind == WRITER_VIDEO || (l->has_part && !l->is_beside);
+}
+
 static int open_lane(struct writer *w, struct lane *l, const struct writer_track_params *p,
                      struct error *err)
 {
@@ -270,7 +330,7 @@ static int open_lane(struct writer *w, struct lane *l, const struct writer_track
         if (rc < 0)
             return rc;
     }
-    if (l->kind == WRITER_COPY && !keeps(w, l->source)) {
+    if (l->kind == WRITER_COPY && !keeps(w, l)) {
         l->dropped = true;
         interleave_end(w->il, l->index);
         return 0;
@@ -284,18 +344,20 @@ static int open_lane(struct writer *w, struct lane *l, const struct writer_track
         return rc;
     l->still =
         l->kind == WRITER_COPY && (l->source->is_cover || l->source->kind == TRACK_ATTACHMENT);
-    if (l->kind == WRITER_VIDEO)
-        interleave_patient(w->il, l->index);
     if (l->still)
         interleave_end(w->il, l->index);
-    return lane_open(l, l->to, w->shift_us, err);
+    rc = lane_open(l, l->to, err);
+    /* A copy waits too for where its part begins. */
+    if (must_wait(l))
+        interleave_patient(w->il, l->index);
+    return rc;
 }
 
 static int check_videos(const struct writer *w, struct error *err)
 {
     if (w->container == CONTAINER_FLV && w->videos > 1)
         return error_set(
-            err, RGPU_ERROR_UNSUPPORTED,
+            err, RGPU_ERROR_PARAM,
             "FLV holds one video track; put {} into the output's name for a file each, "
             "or name an .mkv or .mp4");
     return 0;
@@ -310,17 +372,14 @@ static int open_place(struct writer *w, const struct writer_params *params, stru
         const struct hls_params hls = {.path = params->path,
                                        .overwrite = params->overwrite,
                                        .input = input,
-                                       .segment_us = params->segment_us,
-                                       .trimmed = params->shift_us > 0};
+                                       .segment_us = params->segment_us};
         return hls_open(&w->hls, &hls, err);
     }
     int rc = place_file(&w->place, params->path, params->overwrite, input, err);
     if (rc < 0)
         return rc;
-    const struct mux_params mux = {.container = w->container,
-                                   .path = params->path,
-                                   .fd = place_fd(w->place),
-                                   .trimmed = params->shift_us > 0};
+    const struct mux_params mux = {
+        .container = w->container, .path = params->path, .fd = place_fd(w->place)};
     rc = mux_open(&w->mux, &mux, err);
     if (rc == 0 && w->reader &&
         describe_tags(&mux_format(w->mux)->metadata, reader_format(w->reader)->metadata) < 0)
@@ -347,15 +406,19 @@ static int open_writer(struct writer *w, const struct writer_params *params, str
                            .source = p->source,
                            .container = w->container,
                            .is_default = p->is_default,
+                           .is_beside = p->is_beside,
+                           .is_unasked = p->is_unasked,
                            .index = i,
                            .stream = -1,
-                           .il = w->il};
+                           .il = w->il,
+                           .shift_us = w->shift_us,
+                           .end_us = w->end_us};
         memcpy(l->name, p->name, sizeof(l->name) - 1);
         if (p->kind == WRITER_AUDIO)
             l->from = (AVRational){p->audio_time_base.num, p->audio_time_base.den};
         else if (p->source)
             l->from = (AVRational){p->source->time_base.num, p->source->time_base.den};
-        w->videos += is_video(l);
+        w->videos += is_video(l) && !l->is_beside;
     }
     int rc = check_videos(w, err);
     if (rc == 0)
@@ -420,7 +483,7 @@ static bool can_start(const struct writer *w)
             return false;
         if (is_sparse(l) || interleave_known(w->il, i))
             continue;
-        if (l->kind == WRITER_VIDEO || !interleave_overdue(w->il))
+        if (must_wait(l) || !interleave_overdue(w->il))
             return false;
     }
     return true;
@@ -455,6 +518,8 @@ static int start(struct writer *w, struct error *err)
         if (!first || l->stream < 0)
             continue;
         mux_first(lane_mux(w, l), l->to->index, first->pts);
+        if (l->hides && (l->has_part || first->flags & AV_PKT_FLAG_DISCARD))
+            mux_hides(w->mux, l->to->index);
         warn_early(w, l, first);
         const int64_t dts =
             av_rescale_q_rnd(first->dts, first->time_base, AV_TIME_BASE_Q, AV_ROUND_DOWN);
@@ -484,13 +549,16 @@ static int start(struct writer *w, struct error *err)
 
 static int write_packet(struct writer *w, struct lane *l, AVPacket *pkt, struct error *err)
 {
-    if (w->hls)
-        return hls_write(w->hls, l->stream, pkt, err);
     const int size = pkt->size;
-    int rc = mux_write(w->mux, l->stream, pkt, err);
-    av_packet_free(&pkt);
-    if (rc == RGPU_ERROR_UNSUPPORTED && l->kind == WRITER_COPY) {
-        /* A damaged packet of the source that the muxer refuses. */
+    int rc;
+    if (w->hls) {
+        rc = hls_write(w->hls, l->stream, pkt, err);
+    } else {
+        rc = mux_write(w->mux, l->stream, pkt, err);
+        av_packet_free(&pkt);
+    }
+    if (rc == RGPU_ERROR_UNSUPPORTED && l->kind == WRITER_COPY && (!w->hls || is_sparse(l))) {
+        /* A damaged packet of the source that the muxer refuses, or a subtitle too late for it. */
         l->refused++;
         l->bytes -= size;
         rc = 0;
@@ -579,8 +647,8 @@ int writer_progress(struct writer *w, int track, int64_t pts_us, struct error *e
 {
     if (w->failed)
         return refuse(w, err);
-    lane_progress(&w->lanes[track], pts_us);
-    return done(w, pump(w, err));
+    const int rc = lane_progress(&w->lanes[track], pts_us, err);
+    return done(w, rc == 0 ? pump(w, err) : rc);
 }
 
 int writer_track_end(struct writer *w, int track, struct error *err)
@@ -598,7 +666,7 @@ static int check_promises(const struct writer *w, struct error *err)
     for (int i = 0; i < w->count; i++) {
         const struct lane *l = &w->lanes[i];
         if (l->kind == WRITER_VIDEO && (!l->has_header || l->packets == 0))
-            return error_set(err, RGPU_ERROR_VERIFY, "no picture of rendition %s came for %s",
+            return error_set(err, RGPU_ERROR_INTERNAL, "no picture of rendition %s came for %s",
                              l->name[0] ? l->name : "1", w->path);
     }
     return 0;
@@ -608,12 +676,15 @@ static void warn_refused(struct writer *w)
 {
     for (int i = 0; i < w->count; i++) {
         const struct lane *l = &w->lanes[i];
+        warn_late(w, l);
         if (l->refused > 0 && l->source)
             warn(w, "%lld packets of %s %d are damaged or do not fit into %s and are left out",
                  (long long)l->refused, kind_name(l->source), l->source->index,
                  container_name(w->container));
     }
-    const int64_t repaired = w->mux ? mux_repaired_count(w->mux) : 0;
+    int64_t repaired = w->mux ? mux_repaired_count(w->mux) : 0;
+    for (int i = 0; i < w->count; i++)
+        repaired += w->lanes[i].raised;
     if (repaired > 0)
         warn(w, "%lld decoding times of copied tracks did not grow and were raised",
              (long long)repaired);
@@ -650,6 +721,19 @@ int writer_complete(struct writer *w, struct error *err)
     return w->complete ? 0 : done(w, complete(w, err));
 }
 
+void writer_reading_path(const struct writer *w, char *ret, size_t size)
+{
+    if (w->hls)
+        hls_reading_path(w->hls, ret, size);
+    else
+        place_reading_path(w->place, ret, size);
+}
+
+int writer_check(const struct writer *w, struct error *err)
+{
+    return w->hls ? hls_check(w->hls, err) : place_check(w->place, err);
+}
+
 int writer_place(struct writer *w, struct error *err)
 {
     if (!w->complete)
@@ -658,12 +742,12 @@ int writer_place(struct writer *w, struct error *err)
     return w->hls ? hls_place(w->hls, err) : place_commit(w->place, err);
 }
 
-void writer_unplace(struct writer *w)
+void writer_withdraw(struct writer *w)
 {
     if (w->hls)
-        hls_unplace(w->hls);
-    else if (w->place)
-        place_revert(w->place);
+        hls_withdraw(w->hls);
+    else
+        place_withdraw(w->place);
 }
 
 int64_t writer_shift_us(const struct writer *w)
@@ -681,9 +765,19 @@ int64_t writer_bytes(const struct writer *w)
     return mux_bytes(w->mux);
 }
 
+int64_t writer_waiting_bytes(const struct writer *w)
+{
+    return w->il ? interleave_bytes(w->il) : 0;
+}
+
 int64_t writer_track_bytes(const struct writer *w, int track)
 {
     return w->lanes[track].bytes;
+}
+
+int64_t writer_track_frames(const struct writer *w, int track)
+{
+    return w->lanes[track].frames;
 }
 
 void writer_close(struct writer **writer)

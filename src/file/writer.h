@@ -50,6 +50,8 @@ struct writer_track_params {
     char name[32];   /* of the rendition ("720p"): HLS folder, title of the track when a
                       * file has several video tracks; may be empty */
     bool is_default; /* first of several renditions */
+    bool is_beside;  /* WRITER_COPY: a video track beside the renditions' */
+    bool is_unasked; /* such a track that is left out, with a warning, unless it is asked for */
 };
 
 struct writer_params {
@@ -92,16 +94,21 @@ int writer_progress(struct writer *w, int track, int64_t pts_us, struct error *e
 int writer_track_end(struct writer *w, int track, struct error *err);
 
 /* Writes what waits and the trailer, and flushes to the disk; the result is whole, but not yet
- * seen. VERIFY where a track that was promised never came. */
+ * seen. INTERNAL where a track that was promised never came. */
 int writer_complete(struct writer *w, struct error *err);
 
-/* Puts the completed result in place (two steps, so that a job with several files places them only
- * when all are whole). */
+/* Where a completed result can be read by this process, before it is placed and after: the file, or
+ * the folder that an HLS result's renditions lie in. */
+void writer_reading_path(const struct writer *w, char *ret, size_t size);
+
+/* Puts the completed result in place (two steps, so that it can be read before, and a job with
+ * several files places them only when all are whole). writer_check says beforehand what is in the
+ * way: EXISTS. */
+int writer_check(const struct writer *w, struct error *err);
 int writer_place(struct writer *w, struct error *err);
 
-/* Takes a placed file back, until writer_close: what was there before is there again, as far as the
- * file system lets it. Does nothing if not placed. */
-void writer_unplace(struct writer *w);
+/* Takes away again what was placed, until writer_close; but not what has replaced something. */
+void writer_withdraw(struct writer *w);
 
 /* Whole seconds, in microseconds, by which the result's time line is later than the source's (less
  * shift_us), because the container cannot hold what it begins with: FLV and MPEG-TS have no
@@ -111,7 +118,12 @@ int64_t writer_shift_us(const struct writer *w);
 
 /* Bytes written so far, of all and of one track (payload). */
 int64_t writer_bytes(const struct writer *w);
+/* Payload that waits for packets of other tracks. */
+int64_t writer_waiting_bytes(const struct writer *w);
 int64_t writer_track_bytes(const struct writer *w, int track);
+
+/* Frames of a copied video track that the result shows, so far. */
+int64_t writer_track_frames(const struct writer *w, int track);
 
 /* Frees; removes everything temporary unless placed. Takes NULL, writes NULL. */
 void writer_close(struct writer **w);

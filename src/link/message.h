@@ -18,7 +18,9 @@
 
 #define JOB_SLOTS_MAX 64
 #define JOB_WINDOW_MESSAGES 64
-#define JOB_WINDOW_FRAMES 16 /* of raw input, where a message is a whole picture */
+#define JOB_WINDOW_FRAMES 16                 /* of raw input, where a message is a whole picture */
+#define JOB_CREDIT_BUNDLE 8                  /* a node gives credits back once it owes so many */
+#define RESULT_BYTES_MAX ((size_t)256 << 20) /* of one coded picture */
 
 struct job_params {
     struct track source; /* owned */
@@ -27,21 +29,28 @@ struct job_params {
     int64_t gop_us;
     enum deinterlace_mode deinterlace;
     bool timestamps_by_order, low_latency, raw_input, strip_dynamic_hdr;
-    bool streaming; /* results go out as they come; nothing is kept for another try */
-    int slots;      /* lanes wanted, 1..JOB_SLOTS_MAX; 0: the node's own choice */
-    int threads;    /* processors for the job; 0: all of the device */
+    bool streaming;         /* results go out as they come; nothing is kept for another try, and
+                             * time stamps that go back are an error */
+    int slots;              /* lanes wanted, 1..JOB_SLOTS_MAX; 0: the node's own choice */
+    int64_t silence_ns_max; /* a slot that owes an answer and is silent for so long is lost; 0: none
+                             * is, as where the node runs in the same process */
+    int threads;            /* processors that the lanes share, about; 0: all of the device */
 };
 
 enum message_type {
     /* node to dispatch */
     MESSAGE_HELLO = 1,    /* `hello`: once, first */
-    MESSAGE_JOB_ACK,      /* `slots` */
+    MESSAGE_JOB_ACK,      /* `slots`; this or JOB_REJECT, once */
     MESSAGE_JOB_REJECT,   /* `error` */
     MESSAGE_CREDIT,       /* `slot`, `credits`: so many more messages may be sent */
-    MESSAGE_HEADER,       /* `rendition`, `track` */
-    MESSAGE_RESULT,       /* `segment`, `packet` (of packet.rendition) */
-    MESSAGE_SEGMENT_DONE, /* `segment`, `done` */
-    MESSAGE_NOTE,         /* `error.text`: a line for the user */
+    MESSAGE_PICTURE,      /* `slot`, `track`: the source as the job's first picture shows it, from
+                           * a slot that was not told; before its first HEADER. To a slot, before
+                           * a BEGIN: what its encoders are to be opened for, as all others' */
+    MESSAGE_HEADER,       /* `slot`, `rendition`, `track`: before the rendition's first packet */
+    MESSAGE_RESULT,       /* `slot`, `segment`, `packet` (of packet.rendition) */
+    MESSAGE_SEGMENT_DONE, /* `slot`, `segment`, `done`: not before the segment's end is told, by
+                           * TAIL or END */
+    MESSAGE_NOTE,         /* `slot`, `error.text`: a line for the user */
     MESSAGE_SLOT_FAILED,  /* `slot`, `error`: what the slot had not done is lost; it drops all
                            * until SLOT_RESET */
     MESSAGE_JOB_FINISHED, /* all lanes are closed */
@@ -92,6 +101,10 @@ static inline int job_window(const struct job_params *params)
 
 /* Allocates the block that the type calls for; MEMORY with msg->block left NULL. */
 int message_block(struct message *msg);
+
+/* Whether a message from a peer has what its type calls for and its texts end: only then may its
+ * block be looked at. Says nothing of numbers. */
+bool message_whole(const struct message *msg);
 
 /* Drops what the message owns and zeroes it. */
 void message_done(struct message *msg);

@@ -76,10 +76,11 @@ enum frame_flags {
     FRAME_INTERLACED = 1 << 1,
     FRAME_TOP_FIRST = 1 << 2, /* valid with FRAME_INTERLACED */
     FRAME_CORRUPT = 1 << 3,   /* decoder: errors in this picture were concealed */
+    FRAME_TIMECODE = 1 << 4,  /* decoder: it had a time code, which is not carried on */
 };
 
 /* Per-frame data that is carried through, not understood. */
-enum frame_side_type { SIDE_NONE, SIDE_A53_CC, SIDE_S12M_TIMECODE, SIDE_HDR10_PLUS, SIDE_DOVI_RPU };
+enum frame_side_type { SIDE_NONE, SIDE_A53_CC, SIDE_HDR10_PLUS, SIDE_DOVI_RPU };
 
 struct frame_side {
     enum frame_side_type type;

@@ -5,6 +5,7 @@ struct packet packet_share(const struct packet *pkt)
     struct packet copy = *pkt;
     copy.buf = buffer_ref(pkt->buf);
     copy.extradata = buffer_ref(pkt->extradata);
+    copy.palette = buffer_ref(pkt->palette);
     return copy;
 }
 
@@ -19,5 +20,6 @@ void packet_done(struct packet *pkt)
 {
     buffer_unref(&pkt->buf);
     buffer_unref(&pkt->extradata);
+    buffer_unref(&pkt->palette);
     *pkt = (struct packet){0};
 }

@@ -19,11 +19,15 @@ enum packet_flags {
     PACKET_SECOND_FIELD = 1 << 3, /* completes the frame of the packet before it */
 };
 
+#define PALETTE_BYTES 1024 /* 256 times blue, green, red, alpha */
+
 struct packet {
     struct buffer *buf;         /* owned reference; `data` points into it */
     const uint8_t *data;        /* BUFFER_PADDING readable bytes follow */
     size_t size;                /* bytes */
     struct buffer *extradata;   /* owned reference; new codec headers from here on, or NULL */
+    struct buffer *palette;     /* owned reference; PALETTE_BYTES that this packet is decoded with,
+                                 * where they are not in it; each packet has them. Or NULL */
     int64_t pts, dts, duration; /* in the track's time base; PTS_NONE unknown; duration 0 unknown */
     uint64_t ordinal;           /* number in decode order within the track, from 0 */
     uint32_t flags;             /* enum packet_flags */

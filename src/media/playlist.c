@@ -151,24 +151,48 @@ int playlist_check_master(const struct playlist_master *m, int code, struct erro
 /* ---- writer
  * ---------------------------------------------------------------------------------------- */
 
+/* The next character of a text as a quoted-string has it, and its bytes; moves behind it. */
+static const char *next_plain(const char **text, size_t *ret_size)
+{
+    const char *p = *text;
+    const size_t size = playlist_utf8(p);
+    const unsigned char c = (unsigned char)*p;
+    *text += size ? size : 1;
+    *ret_size = 1;
+    /* A byte order mark must not be anywhere. */
+    if (size == 0 || (size == 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0))
+        return "?";
+    if (c == '"')
+        return "'";
+    if (c < ' ' || c == 0x7f)
+        return " ";
+    *ret_size = size;
+    return p;
+}
+
+void playlist_plain(const char *text, char *ret, size_t size)
+{
+    size_t used = 0, n;
+    while (*text) {
+        const char *c = next_plain(&text, &n);
+        if (used + n >= size)
+            break;
+        memcpy(ret + used, c, n);
+        used += n;
+    }
+    ret[used] = '\0';
+}
+
 /* ,NAME="value" with what a quoted-string cannot hold replaced. */
 static void add_quoted(struct text *t, const char *name, const char *value)
 {
     if (!value)
         return;
     text_printf(t, ",%s=\"", name);
-    for (size_t step; *value; value += step) {
-        const size_t size = playlist_utf8(value);
-        step = size ? size : 1;
-        const unsigned char c = (unsigned char)*value;
-        if (size == 0)
-            text_add(t, "?");
-        else if (c == '"')
-            text_add(t, "'");
-        else if (c < ' ' || c == 0x7f)
-            text_add(t, " ");
-        else
-            text_add_bytes(t, value, size);
+    while (*value) {
+        size_t size;
+        const char *c = next_plain(&value, &size);
+        text_add_bytes(t, c, size);
     }
     text_add(t, "\"");
 }
@@ -209,8 +233,11 @@ int playlist_write_media(const struct playlist_media *media, struct text *out, s
 {
     struct playlist_media m = *media;
     const size_t start = out->size;
+    bool gaps = false;
+    for (int i = 0; i < m.segments_count; i++)
+        gaps |= m.segments[i].gap;
     if (m.version == 0)
-        m.version = PLAYLIST_VERSION;
+        m.version = gaps ? PLAYLIST_GAP_VERSION : PLAYLIST_VERSION;
     if (m.target_duration_s == 0) {
         int64_t longest = 1;
         for (int i = 0; i < m.segments_count; i++)
@@ -235,6 +262,8 @@ int playlist_write_media(const struct playlist_media *media, struct text *out, s
         const struct playlist_segment *s = &m.segments[i];
         if (s->discontinuity)
             text_add(out, "#EXT-X-DISCONTINUITY\n");
+        if (s->gap)
+            text_add(out, "#EXT-X-GAP\n");
         text_printf(out, "#EXTINF:%lld.%06lld,\n%s\n", (long long)(s->duration_us / US_PER_S),
                     (long long)(s->duration_us % US_PER_S), s->uri);
     }
@@ -255,6 +284,7 @@ static void add_rendition(struct text *t, const struct playlist_rendition *r)
         text_add(t, ",FORCED=YES");
     if (r->type == PLAYLIST_AUDIO && r->channels > 0)
         text_printf(t, ",CHANNELS=\"%d\"", r->channels);
+    add_quoted(t, "CHARACTERISTICS", r->characteristics);
     add_quoted(t, "URI", r->uri);
     text_add(t, "\n");
 }

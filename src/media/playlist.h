@@ -1,5 +1,6 @@
-/* HLS playlists (RFC 8216; VIDEO-RANGE is of its second edition): written from a description, and
- * read back into the same description with every rule checked that a client may rely on.
+/* HLS playlists (RFC 8216; VIDEO-RANGE and EXT-X-GAP are of its second edition): written from a
+ * description, and read back into the same description with every rule checked that a client may
+ * rely on.
  *
  * Threads: pure functions. Memory: the writer appends to a struct text of the caller and borrows
  * all strings; what the reader gives is owned by struct playlist. Limits: PLAYLIST_*_MAX.
@@ -19,7 +20,8 @@
 #define PLAYLIST_SEGMENTS_MAX 200000
 #define PLAYLIST_VARIANTS_MAX 64
 #define PLAYLIST_RENDITIONS_MAX 256
-#define PLAYLIST_VERSION 7 /* fragmented MP4 needs 6, its ecosystem 7 */
+#define PLAYLIST_VERSION 7     /* fragmented MP4 needs 6, its ecosystem 7 */
+#define PLAYLIST_GAP_VERSION 8 /* of a media playlist with EXT-X-GAP */
 
 /* Strings below are URI references (see playlist_add_path) where they are called uri. Other strings
  * may be any text: quotes become apostrophes, control characters spaces and bytes that are no UTF-8
@@ -29,12 +31,13 @@ struct playlist_segment {
     const char *uri;
     int64_t duration_us; /* take differences of rounded times, so that errors do not add up */
     bool discontinuity;  /* time stamps or headers change in front of it */
+    bool gap;            /* it has no media, and players need not load it */
 };
 
 enum playlist_type { PLAYLIST_LIVE, PLAYLIST_EVENT, PLAYLIST_VOD };
 
 struct playlist_media {
-    int version; /* 0: PLAYLIST_VERSION */
+    int version; /* 0: PLAYLIST_VERSION, or PLAYLIST_GAP_VERSION if there is one */
     enum playlist_type type;
     bool independent_segments; /* each segment begins with a key frame */
     bool ended;                /* no segment will be added */
@@ -67,6 +70,7 @@ struct playlist_rendition {
     const char *uri;                     /* NULL: inside the variant's own segments (audio only) */
     bool is_default, autoselect, forced; /* is_default implies autoselect; one a group */
     int32_t channels;                    /* audio; 0: left out */
+    const char *characteristics;         /* comma-separated, or NULL */
 };
 
 struct playlist_master {
@@ -83,6 +87,9 @@ struct playlist_master {
 int playlist_write_media(const struct playlist_media *media, struct text *out, struct error *err);
 int playlist_write_master(const struct playlist_master *master, struct text *out,
                           struct error *err);
+
+/* What a quoted-string has of a text (see above), cut to fit between two characters. */
+void playlist_plain(const char *text, char *ret, size_t size);
 
 /* Appends a path, relative to the playlist, as a URI reference: everything that a URI does not
  * hold is percent-encoded. */

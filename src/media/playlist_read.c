@@ -19,7 +19,7 @@ struct attributes {
 struct reader {
     struct playlist p;
     bool is_media; /* a tag of media playlists was there */
-    bool has_version, has_target, has_extinf, has_stream_inf, has_fraction, discontinuity;
+    bool has_version, has_target, has_extinf, has_stream_inf, has_fraction, discontinuity, gap;
     int64_t duration_us; /* of the EXTINF above */
     int variants_capacity, renditions_capacity, segments_capacity;
     struct error *err;
@@ -175,6 +175,7 @@ static int read_rendition(struct reader *r, char *list, const char *line)
     n.name = find(&a, "NAME", true, &ok);
     n.language = find(&a, "LANGUAGE", true, &ok);
     n.uri = find(&a, "URI", true, &ok);
+    n.characteristics = find(&a, "CHARACTERISTICS", true, &ok);
     n.is_default = find_flag(&a, "DEFAULT", &ok);
     bool ignored = true;
     const char *autoselect = find(&a, "AUTOSELECT", false, &ignored);
@@ -287,6 +288,7 @@ enum tag {
     TAG_MAP,
     TAG_EXTINF,
     TAG_DISCONTINUITY,
+    TAG_GAP,
     TAG_END,
     TAG_UNKNOWN,
 };
@@ -305,6 +307,7 @@ static const struct {
     [TAG_MAP] = {"#EXT-X-MAP:", 'm'},
     [TAG_EXTINF] = {"#EXTINF:", 'm'},
     [TAG_DISCONTINUITY] = {"#EXT-X-DISCONTINUITY", 'm'},
+    [TAG_GAP] = {"#EXT-X-GAP", 'm'},
     [TAG_END] = {"#EXT-X-ENDLIST", 'm'},
 };
 
@@ -375,6 +378,9 @@ static int read_tag(struct reader *r, char *line)
     case TAG_DISCONTINUITY:
         r->discontinuity = true;
         return 0;
+    case TAG_GAP:
+        r->gap = true;
+        return 0;
     case TAG_END:
     case TAG_UNKNOWN:
         break;
@@ -395,13 +401,15 @@ static int read_uri(struct reader *r, const char *line)
     if (!r->has_extinf)
         return error_set(r->err, RGPU_ERROR_INPUT, "HLS playlist: nothing says what \"%.*s\" is",
                          LINE_ERROR_MAX, line);
-    const struct playlist_segment s = {
-        .uri = line, .duration_us = r->duration_us, .discontinuity = r->discontinuity};
+    const struct playlist_segment s = {.uri = line,
+                                       .duration_us = r->duration_us,
+                                       .discontinuity = r->discontinuity,
+                                       .gap = r->gap};
     const int code = grow(r, &m->segments, m->segments_count, &r->segments_capacity,
                           PLAYLIST_SEGMENTS_MAX, sizeof(s));
     if (code == 0)
         m->segments[m->segments_count++] = s;
-    r->has_extinf = r->discontinuity = false;
+    r->has_extinf = r->discontinuity = r->gap = false;
     return code;
 }
 

@@ -1,5 +1,5 @@
 /* What the playlist writer and reader share: the rules that both hold to. Used by playlist.c and
- * playlist_read.c only.
+ * playlist_read.c, and webvtt.c for its characters; no one else.
  *
  * Threads: pure functions. Memory: nothing is allocated. */
 #ifndef MEDIA_PLAYLIST_RULES_H

@@ -10,6 +10,7 @@
 #include "media/track.h"
 
 #define RENDITIONS_MAX 16
+#define BIT_RATE_BPS_MIN 1000 /* x264 and x265 count in whole kbit/s */
 
 enum rate_control { RATE_QUALITY, RATE_VBR, RATE_CBR };
 
@@ -24,7 +25,7 @@ struct rendition_params {
     int quality;
     int speed; /* 1..7, 0: 4 */
     char profile[24];
-    int bframes; /* -1: the preset's own */
+    int bframes; /* -1: the preset's own; no matter to AV1 */
     bool low_latency;
 };
 

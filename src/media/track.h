@@ -6,6 +6,7 @@
 #ifndef MEDIA_TRACK_H
 #define MEDIA_TRACK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -26,6 +27,8 @@ struct track {
     struct rational time_base;
     struct rational frame_rate;    /* nominal; den 0 unknown or variable */
     struct rational sample_aspect; /* num 0 unknown */
+    bool aspect_is_container;      /* the aspect is the container's, which counts over the stream's:
+                                    * it does not change from picture to picture */
     struct color color;
     struct hdr hdr;
     int32_t reorder_frames; /* decode-order delay; -1 unknown */

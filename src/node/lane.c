@@ -1,9 +1,7 @@
 #include "node/lane.h"
 
 #include "base/clock.h"
-
-/* Credits go back in bundles: a message a packet would double the traffic. */
-#define CREDIT_BUNDLE 8
+#include "base/thread.h"
 
 static struct message address(const struct lane *lane, enum message_type type)
 {
@@ -42,8 +40,9 @@ static void send_output(struct lane *lane, struct session_output *out)
 {
     struct message msg = {0};
     switch (out->type) {
+    case SESSION_PICTURE:
     case SESSION_HEADER:
-        msg = address(lane, MESSAGE_HEADER);
+        msg = address(lane, out->type == SESSION_HEADER ? MESSAGE_HEADER : MESSAGE_PICTURE);
         msg.rendition = out->packet.rendition;
         if (!with_block(lane, &msg))
             return;
@@ -124,13 +123,15 @@ static int open_session(struct lane *lane)
 {
     struct error err = {0};
     struct session *session = NULL;
-    int ret = session_open(&session, lane->session_params, &err);
+    struct session_params params = *lane->session_params;
+    params.picture = lane->picture;
+    int ret = session_open(&session, &params, &err);
     pthread_mutex_lock(&lane->lock);
     lane->session = session;
     if (session && lane->cancelled)
         session_cancel(session);
     pthread_mutex_unlock(&lane->lock);
-    if (ret == 0 && pthread_create(&lane->sender, NULL, sender_main, lane) != 0)
+    if (ret == 0 && thread_start(&lane->sender, sender_main, lane) != 0)
         ret = error_set(&err, RGPU_ERROR_MEMORY, "cannot start a thread for the lane");
     else if (ret == 0)
         lane->sender_started = true;
@@ -153,7 +154,8 @@ static int drain(struct lane *lane, bool finishing)
 
 static void return_credit(struct lane *lane)
 {
-    if (++lane->credits < CREDIT_BUNDLE)
+    /* In bundles: a message a packet would double the traffic. */
+    if (++lane->credits < JOB_CREDIT_BUNDLE)
         return;
     struct message msg = address(lane, MESSAGE_CREDIT);
     msg.credits = lane->credits;
@@ -207,6 +209,7 @@ static bool in_order(struct lane *lane, const struct message *msg)
     case MESSAGE_SEGMENT_END:
         lane->begun = false;
         return begun;
+    case MESSAGE_PICTURE:
     case MESSAGE_SLOT_DRAIN:
         return !begun;
     default:
@@ -233,6 +236,9 @@ static void handle(struct lane *lane, struct message *msg)
     if (!in_order(lane, msg)) {
         link_shutdown(lane->link); /* a broken peer */
         lane->failed = true;
+    } else if (msg->type == MESSAGE_PICTURE) {
+        lane->picture = *msg->track; /* also in a lane that drops all: it is for sessions to come */
+        lane->picture.extradata = NULL;
     } else if (!lane->failed && (lane->session || msg->type == MESSAGE_SEGMENT_BEGIN)) {
         lane->failed = feed(lane, msg) != 0;
     }
@@ -280,7 +286,7 @@ int lane_start(struct lane *lane, void (*ended)(void *opaque), void *opaque)
     lane->ended_opaque = opaque;
     pthread_mutex_init(&lane->lock, NULL);
     clock_cond_init(&lane->changed);
-    if (pthread_create(&lane->feeder, NULL, feeder_main, lane) != 0) {
+    if (thread_start(&lane->feeder, feeder_main, lane) != 0) {
         pthread_cond_destroy(&lane->changed);
         pthread_mutex_destroy(&lane->lock);
         return RGPU_ERROR_MEMORY;

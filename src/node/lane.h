@@ -34,6 +34,7 @@ struct lane {
     bool feeder_started, sender_started; /* node's thread; feeder */
     bool failed;                         /* feeder: drops all until SLOT_RESET */
     bool begun, tailed;                  /* feeder: a segment is open; its end was told */
+    struct track picture;                /* feeder: for sessions to come; without extradata */
     int credits;                         /* feeder: consumed, not yet returned */
     void (*ended)(void *opaque);         /* called once by the feeder when it is done */
     void *ended_opaque;

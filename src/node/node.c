@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "node/lane.h"
 
 struct node_job {
@@ -55,15 +56,21 @@ static void lane_ended(void *opaque)
 /* ---- creating a job ------------------------------------------------------------------------ */
 
 /* Lanes that a CPU is best used with. One lane keeps the encoders' look-ahead in memory once and
- * does not decode joints twice; an encoder's own threads scale well to about eight processors. */
+ * does not decode joints twice; an encoder's own threads scale well to about eight processors.
+ * Where one encoder is all there is, its threads wait for each other: a second lane has work
+ * meanwhile. */
 static int slots_for(const struct node *node, const struct job_params *params)
 {
     const int cores_per_lane = 8;
     int slots = params->slots;
-    if (slots <= 0)
-        slots = node->device.cores / cores_per_lane;
-    if (slots < 1)
-        slots = 1;
+    if (slots <= 0) {
+        const int cores = params->threads > 0 ? params->threads : node->device.cores;
+        const int least =
+            params->renditions_count == 1 && cores > 1 && !params->low_latency ? 2 : 1;
+        slots = cores / cores_per_lane;
+        if (slots < least)
+            slots = least;
+    }
     return slots < JOB_SLOTS_MAX ? slots : JOB_SLOTS_MAX;
 }
 
@@ -82,6 +89,7 @@ static void fill_session_params(struct node_job *job, struct job_params *params)
         .timestamps_by_order = params->timestamps_by_order,
         .low_latency = params->low_latency,
         .raw_input = params->raw_input,
+        .rising_times = params->streaming,
         .strip_dynamic_hdr = params->strip_dynamic_hdr,
         /* Lanes share the processors; one more each fills the gaps that joints leave. */
         .threads = job->slots > 1 ? threads / job->slots + 1 : threads,
@@ -103,17 +111,18 @@ static void reject(struct node *node, uint32_t id, int code, const char *text)
     message_done(&msg);
 }
 
-/* Frees the places of jobs whose lanes have all ended. */
+/* Frees the places of all jobs whose lanes have ended; gives one that is free. */
 static struct node_job *free_place(struct node *node)
 {
-    for (int i = 0; i < NODE_JOBS_MAX; i++) {
+    struct node_job *place = NULL;
+    for (int i = NODE_JOBS_MAX - 1; i >= 0; i--) {
         struct node_job *job = &node->jobs[i];
         if (job->used && __atomic_load_n(&job->lanes_running, __ATOMIC_ACQUIRE) == 0)
             remove_job(job);
         if (!job->used)
-            return job;
+            place = job;
     }
-    return NULL;
+    return place;
 }
 
 static void create_job(struct node *node, struct message *msg)
@@ -208,7 +217,9 @@ static void *serve(void *opaque)
     struct message msg = {0};
     say_hello(node);
     while (link_receive(node->link, -1, &msg) == 0) {
-        if (msg.type == MESSAGE_JOB_CREATE)
+        if (!message_whole(&msg))
+            link_shutdown(node->link); /* a broken peer */
+        else if (msg.type == MESSAGE_JOB_CREATE)
             create_job(node, &msg);
         else
             route(node, &msg);
@@ -251,7 +262,7 @@ int node_start(struct node **ret, const struct node_params *params, struct link 
     node->params = *params;
     node->link = link;
     int result = find_device(params, &node->device, err);
-    if (result == 0 && pthread_create(&node->thread, NULL, serve, node) != 0)
+    if (result == 0 && thread_start(&node->thread, serve, node) != 0)
         result = error_set(err, RGPU_ERROR_MEMORY, "cannot start a thread for the node");
     if (result != 0) {
         link_close(&node->link);

@@ -2,13 +2,12 @@
 
 #include "media/bucket.h"
 #include "transcode/cadence.h"
+#include "transcode/picture.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-__extension__ typedef __int128 int128;
 
 static bool rational_sane(struct rational r)
 {
@@ -51,6 +50,12 @@ int plan_check(const struct session_params *params, const struct codec_backend *
     if (!rational_sane(source->frame_rate))
         return error_set(err, RGPU_ERROR_PARAM, "frame rate %d/%d of the source is negative",
                          source->frame_rate.num, source->frame_rate.den);
+    const struct track *picture = &params->picture;
+    if (picture->format != PIXEL_NONE &&
+        (!pixel_info(picture->format) || picture->width < 1 || picture->height < 1 ||
+         picture->width > FRAME_SIZE_MAX || picture->height > FRAME_SIZE_MAX))
+        return error_set(err, RGPU_ERROR_PARAM, "a picture of %dx%d in format %d is not possible",
+                         picture->width, picture->height, (int)picture->format);
     if (params->gop_us < 0 || params->threads < 0)
         return error_set(err, RGPU_ERROR_PARAM, "key frame distance and threads: give 0 or more");
     for (int i = 0; i < params->renditions_count; i++) {
@@ -61,52 +66,6 @@ int plan_check(const struct session_params *params, const struct codec_backend *
     return 0;
 }
 
-struct color plan_color(const struct track *track, const struct frame *frame)
-{
-    struct color c = frame->color;
-    if (!c.primaries)
-        c.primaries = track->color.primaries;
-    if (!c.transfer)
-        c.transfer = track->color.transfer;
-    if (!c.matrix)
-        c.matrix = track->color.matrix;
-    if (!c.range)
-        c.range = track->color.range;
-    if (!c.chroma)
-        c.chroma = track->color.chroma;
-    return c;
-}
-
-static struct hdr plan_hdr(const struct track *track, const struct frame *frame)
-{
-    struct hdr h = frame->hdr;
-    const struct hdr *t = &track->hdr;
-    if (!h.has_mastering && t->has_mastering) {
-        struct hdr merged = *t;
-        if (h.has_light_level) {
-            merged.has_light_level = true;
-            merged.max_content_light = h.max_content_light;
-            merged.max_average_light = h.max_average_light;
-        }
-        return merged;
-    }
-    if (!h.has_light_level && t->has_light_level) {
-        h.has_light_level = true;
-        h.max_content_light = t->max_content_light;
-        h.max_average_light = t->max_average_light;
-    }
-    return h;
-}
-
-/* |a - b| <= b / 200 for two ratios, each num / den. */
-static bool near(int128 a_num, int128 a_den, int128 b_num, int128 b_den)
-{
-    int128 a = a_num * b_den;
-    int128 b = b_num * a_den;
-    int128 difference = a > b ? a - b : b - a;
-    return difference * 200 <= b;
-}
-
 struct rational plan_aspect(struct rational source, int width, int height, int out_width,
                             int out_height)
 {
@@ -115,17 +74,17 @@ struct rational plan_aspect(struct rational source, int width, int height, int o
     /* Sizes are at most 2^14, so these are at most 2^59. */
     int64_t num = (int64_t)source.num * width * out_height;
     int64_t den = (int64_t)source.den * height * out_width;
-    if (near(num, den, source.num, source.den))
+    if (picture_ratios_near(num, den, source.num, source.den))
         return source;
-    if (near(num, den, 1, 1))
+    if (picture_ratios_near(num, den, 1, 1))
         return (struct rational){1, 1};
     return rational_reduce(num, den);
 }
 
 int plan_threads(const struct encoder_params *encoders, int count, int index, int processors)
 {
-    if (count == 1)
-        return 0;
+    if (processors <= 1)
+        return 1;
     double sum = 0, own = 0;
     for (int i = 0; i < count; i++) {
         double rate = encoders[i].frame_rate.num > 0 ? rational_double(encoders[i].frame_rate) : 30;
@@ -184,11 +143,9 @@ static void note_format(struct plan *plan, const char *codec, enum pixel_format 
  * and this encoder can code them so. */
 static enum field_order fields_of(struct plan *plan, const struct session_params *params,
                                   const struct rendition_params *r, bool deinterlacer,
-                                  const struct frame *first)
+                                  const struct track *picture)
 {
-    enum field_order order = params->source.field_order;
-    if (first->flags & FRAME_INTERLACED)
-        order = first->flags & FRAME_TOP_FIRST ? FIELD_TOP_FIRST : FIELD_BOTTOM_FIRST;
+    const enum field_order order = picture->field_order;
     if (order != FIELD_TOP_FIRST && order != FIELD_BOTTOM_FIRST)
         return FIELD_PROGRESSIVE;
     if (params->deinterlace == DEINTERLACE_AUTO && deinterlacer)
@@ -201,26 +158,34 @@ static enum field_order fields_of(struct plan *plan, const struct session_params
              r->width, r->height);
         return FIELD_PROGRESSIVE;
     }
-    if (r->height != first->height)
+    if (r->height != picture->height)
         note(plan, "interlaced source is scaled field by field and coded interlaced");
     return order;
 }
 
+/* 0: unknown. */
+static int gop_frames(int64_t gop_us, struct rational rate)
+{
+    const double frames =
+        rate.num > 0 && rate.den > 0
+            ? ceil((double)(gop_us > 0 ? gop_us : SESSION_GOP_US) / 1e6 * rational_double(rate))
+            : 0;
+    return frames < 1e6 ? (int)frames : 0;
+}
+
 int plan_encoders(struct plan *plan, const struct session_params *params,
-                  const struct codec_backend *backend, const struct frame *first, int processors,
+                  const struct codec_backend *backend, const struct track *picture, int processors,
                   struct error *err)
 {
     *plan = (struct plan){0};
     const struct track *source = &params->source;
-    struct rational aspect =
-        first->sample_aspect.num > 0 ? first->sample_aspect : source->sample_aspect;
     for (int i = 0; i < params->renditions_count; i++) {
         const struct rendition_params *r = &params->renditions[i];
         struct encoder_params *e = &plan->encoders[i];
-        enum pixel_format format = backend->encoder->format(r->codec, r->profile, first->format);
+        enum pixel_format format = backend->encoder->format(r->codec, r->profile, picture->format);
         if (format == PIXEL_NONE)
             return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s has no %s encoder that takes %s",
-                             backend->name, r->codec, pixel_info(first->format)->name);
+                             backend->name, r->codec, pixel_info(picture->format)->name);
         struct rate_cap cap;
         rate_cap_init(&cap, source->time_base, source->frame_rate, r->frame_rate_max);
         *e = (struct encoder_params){
@@ -230,10 +195,11 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .format = format,
             .time_base = source->time_base,
             .frame_rate = cap.rate,
-            .sample_aspect = plan_aspect(aspect, first->width, first->height, r->width, r->height),
-            .color = plan_color(source, first),
-            .hdr = plan_hdr(source, first),
-            .field_order = fields_of(plan, params, r, backend->deinterlacer != NULL, first),
+            .sample_aspect = plan_aspect(picture->sample_aspect, picture->width, picture->height,
+                                         r->width, r->height),
+            .color = picture_color(picture),
+            .hdr = picture->hdr,
+            .field_order = fields_of(plan, params, r, backend->deinterlacer != NULL, picture),
             .rate = r->rate,
             .bit_rate_bps = r->bit_rate_bps,
             .bit_rate_max_bps = rendition_rate_max_bps(r),
@@ -241,12 +207,13 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .quality = r->quality,
             .speed = r->speed,
             .bframes = r->bframes,
+            .gop_frames_usual = gop_frames(params->gop_us, cap.rate),
             .low_latency = params->low_latency || r->low_latency,
             .global_headers = true,
         };
         memcpy(e->codec, r->codec, sizeof(e->codec));
         memcpy(e->profile, r->profile, sizeof(e->profile));
-        note_format(plan, r->codec, first->format, format);
+        note_format(plan, r->codec, picture->format, format);
     }
     for (int i = 0; i < params->renditions_count; i++)
         plan->encoders[i].threads =
@@ -255,14 +222,10 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
 }
 
 struct scaler_params plan_scaler(const struct plan *plan, const struct session_params *params,
-                                 const struct frame *frame, bool interlaced)
+                                 bool interlaced)
 {
     struct scaler_params s = {
         .device = params->device,
-        .width = frame->width,
-        .height = frame->height,
-        .format = frame->format,
-        .color = plan_color(&params->source, frame),
         .interlaced = interlaced,
         .outputs_count = params->renditions_count,
         .threads = params->threads,

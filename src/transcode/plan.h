@@ -1,4 +1,4 @@
-/* From what is wanted and what the first frame is, to what scaler and encoders are opened with; and
+/* From what is wanted and what the source is, to what scaler and encoders are opened with; and
  * what the user should be told about it. Pure functions.
  *
  * Threads: none of its own. Memory: no allocation; parameters borrow from the session's. Limits:
@@ -20,18 +20,16 @@ struct plan {
 int plan_check(const struct session_params *params, const struct codec_backend *backend,
                struct error *err);
 
-/* Fills the encoders' parameters from the first frame as it reaches the scaler. `processors` is
- * what all of them share. The scaler may still change the colour (RGB). */
+/* Fills the encoders' parameters for the job's picture (transcode/picture.h). `processors` is what
+ * all of them share. */
 int plan_encoders(struct plan *plan, const struct session_params *params,
-                  const struct codec_backend *backend, const struct frame *first, int processors,
+                  const struct codec_backend *backend, const struct track *picture, int processors,
                   struct error *err);
 
-/* Parameters of a scaler for frames like this one. `interlaced`: scale field by field. */
+/* Parameters of the scaler, but for what picture_fit fills in. `interlaced`: scale field by field.
+ */
 struct scaler_params plan_scaler(const struct plan *plan, const struct session_params *params,
-                                 const struct frame *frame, bool interlaced);
-
-/* The frame's colour, with the track's where the frame does not say. */
-struct color plan_color(const struct track *track, const struct frame *frame);
+                                 bool interlaced);
 
 /* Sample aspect of an out_width x out_height picture that shows all of the source: the source's own
  * or 1:1 where that is within half a percent (sizes are rounded to even), else the exact one. num
@@ -40,8 +38,7 @@ struct rational plan_aspect(struct rational source, int width, int height, int o
                             int out_height);
 
 /* Threads of encoder `index` out of `processors`: by its share of all pixels a second and half as
- * many again, at least 1;
- * 0 (the encoder's own choice) where it is alone. */
+ * many again; one processor is one thread. */
 int plan_threads(const struct encoder_params *encoders, int count, int index, int processors);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "transcode/stages.h"
 
 /* ---- what the stages share ------------------------------------------------------------------ */
@@ -106,7 +107,7 @@ static int64_t nominal_duration(const struct track *source)
 
 static int init_stages(struct session *s, struct error *err)
 {
-    const int64_t gop_us = s->params.gop_us > 0 ? s->params.gop_us : 2000000;
+    const int64_t gop_us = s->params.gop_us > 0 ? s->params.gop_us : SESSION_GOP_US;
     const size_t input = s->params.raw_input ? SESSION_QUEUE_FRAMES : SESSION_INPUT_PACKETS;
     int r = channel_init(&s->input, input, sizeof(struct feed));
     if (!r)
@@ -143,7 +144,7 @@ static int open_decoder(struct session *s, struct error *err)
 static int start(pthread_t *thread, bool *running, void *(*main)(void *), void *arg,
                  struct error *err)
 {
-    int r = pthread_create(thread, NULL, main, arg);
+    int r = thread_start(thread, main, arg);
     if (r)
         return error_set(err, error_from_errno(r), "cannot start a thread: %s", strerror(r));
     *running = true;
@@ -176,6 +177,7 @@ int session_open(struct session **ret, const struct session_params *params, stru
         return error_memory(err, "a session");
     s->params = *params;
     s->params.source = track_share(&params->source);
+    s->params.picture.extradata = NULL;
     s->backend = backend;
     for (int i = 0; i < RENDITIONS_MAX; i++)
         s->permille[i] = 1000;

@@ -19,6 +19,11 @@
  * SEGMENT_DONE before. With raw input nothing is kept for the next segment: frames outside of the
  * window are dropped, and each segment is fed all of its own.
  *
+ * Pictures. The encoders are opened for one picture of the source (its size, format, colour,
+ * aspect, HDR metadata and field order) and stay so. Pictures that differ are brought to it:
+ * scaled, put between black bars where their shape is another, their colours converted; a note says
+ * so.
+ *
  * Key frames: one decision per source frame, shared by all renditions: at the first frame of a
  * segment, and where floor((pts - segment start) / gop) changes.
  *
@@ -38,23 +43,30 @@
 #define SESSION_INPUT_PACKETS 32
 #define SESSION_OUTPUT_ITEMS 64
 #define SESSION_NOTE_MAX 160
+#define SESSION_GOP_US 2000000
 
 struct session_params {
     enum device_kind device_kind;
     int device;
     struct track source; /* borrowed during open */
+    /* What the encoders are opened for, so that all sessions of a job open them alike: another
+     * session's SESSION_PICTURE. Format PIXEL_NONE: the first picture that comes. */
+    struct track picture;
     int renditions_count;
     struct rendition_params renditions[RENDITIONS_MAX];
-    int64_t gop_us; /* longest time between key frames; 0: 2 s */
+    int64_t gop_us; /* longest time between key frames; 0: SESSION_GOP_US */
     enum deinterlace_mode deinterlace;
     bool timestamps_by_order; /* see decoder_params */
     bool low_latency;
-    bool raw_input;         /* fed with frames: no decoder is opened */
+    bool raw_input;    /* fed with frames: no decoder is opened */
+    bool rising_times; /* a frame that is not behind the one before is an error; else left out */
     bool strip_dynamic_hdr; /* else HDR10+ or Dolby Vision in the source is an error */
     int threads;            /* processors to count on; 0: all */
 };
 
 enum session_output_type {
+    SESSION_PICTURE,      /* `track` is the source as the first picture shows it; once, before all
+                           * headers, unless the parameters said it */
     SESSION_HEADER,       /* `track` describes rendition `packet.rendition`; once each, before
                            * its first packet */
     SESSION_PACKET,       /* encoded packet; `segment` says whose */

@@ -136,7 +136,7 @@ static int check_side(struct session *s, struct frame *frame, struct error *err)
         if (side->type != SIDE_HDR10_PLUS && side->type != SIDE_DOVI_RPU)
             continue;
         if (!s->params.strip_dynamic_hdr)
-            return error_set(err, RGPU_ERROR_UNSUPPORTED,
+            return error_set(err, RGPU_ERROR_INPUT,
                              "the source has %s metadata on its frames, which would be lost: give "
                              "--strip-dynamic-hdr to go on without it",
                              side->type == SIDE_DOVI_RPU ? "Dolby Vision" : "HDR10+");
@@ -147,9 +147,16 @@ static int check_side(struct session *s, struct frame *frame, struct error *err)
 }
 
 /* Passes on what the decoder has to say, at the first frame of a segment. */
-static int give_note(struct session *s, const struct ticket *ticket)
+static int give_note(struct session *s, const struct ticket *ticket, const struct frame *frame)
 {
     struct decode_stage *d = &s->decode;
+    if (frame->flags & FRAME_TIMECODE && !d->timecode_note_given) {
+        d->timecode_note_given = true;
+        const int r = session_note(s, ticket->segment,
+                                   "the time codes on the source's pictures are left out");
+        if (r)
+            return r;
+    }
     if (!d->decoder || d->note_given || ticket->done.frames > 1)
         return 0;
     struct decoder_stats stats = {0};
@@ -161,11 +168,23 @@ static int give_note(struct session *s, const struct ticket *ticket)
 /* The frame belongs to the oldest open window. Takes it. */
 static int show(struct session *s, struct frame *frame, struct error *err)
 {
-    struct ticket *ticket = windows_oldest(&s->decode.windows)->owner;
+    struct decode_stage *d = &s->decode;
+    struct ticket *ticket = windows_oldest(&d->windows)->owner;
+    /* Broken time stamps: what would be shown before its forerunner is left out, and so missed. */
+    if (d->any_shown && frame->pts <= d->shown_pts) {
+        const long long pts = frame->pts;
+        frame_unref(&frame);
+        return s->params.rising_times
+                   ? error_set(err, RGPU_ERROR_INPUT,
+                               "time stamps of the input repeat or go back near %lld", pts)
+                   : 0;
+    }
+    d->any_shown = true;
+    d->shown_pts = frame->pts;
     ticket->done.frames++;
     ticket->done.pts_digest = pts_digest_add(ticket->done.pts_digest, frame->pts);
     ticket->done.corrupt_frames += frame->flags & FRAME_CORRUPT ? 1 : 0;
-    int r = give_note(s, ticket);
+    int r = give_note(s, ticket, frame);
     if (!r)
         r = check_side(s, frame, err);
     if (r) {
@@ -360,6 +379,7 @@ static int begin(struct session *s, const struct feed *feed, struct error *err)
     d->skipping = follows;
     d->skip_ordinal = d->last_ordinal;
     if (!follows) {
+        d->any_shown = false;
         d->pts = feed->pts < -PTS_LIMIT || feed->pts > PTS_LIMIT ? 0 : feed->pts;
         d->duration = 0;
     }

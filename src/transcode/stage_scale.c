@@ -24,47 +24,56 @@ static int push_to_all(struct session *s, enum work_type type, struct ticket *ti
 
 /* ---- set up --------------------------------------------------------------------------------- */
 
+/* Says to the others of the job what the encoders are opened for. */
+static int give_picture(struct session *s, const struct ticket *ticket)
+{
+    struct session_output out = {
+        .type = SESSION_PICTURE, .segment = ticket->segment, .track = s->scale.picture};
+    return channel_push(&s->output, &out);
+}
+
 static int make_plan(struct session *s, const struct work *w, struct error *err)
 {
     struct scale_stage *st = &s->scale;
-    int r = plan_encoders(&st->plan, &s->params, s->backend, w->frame, s->processors, err);
+    const bool told = s->params.picture.format != PIXEL_NONE;
+    st->picture = told ? s->params.picture : picture_of(&s->params.source, w->frame);
+    int r = plan_encoders(&st->plan, &s->params, s->backend, &st->picture, s->processors, err);
+    if (!r && !told)
+        r = give_picture(s, w->ticket);
     for (int i = 0; !r && i < st->plan.notes_count; i++)
         r = session_note(s, w->ticket->segment, st->plan.notes[i]);
+    /* The encoders wait for their first frame. */
+    for (int i = 0; i < s->params.renditions_count; i++)
+        s->encoders[i].params = st->plan.encoders[i];
     st->planned = !r;
     return r;
 }
 
-static bool same_color(const struct color *a, const struct color *b)
+static int note_changes(struct session *s, const struct ticket *ticket, uint32_t changes)
 {
-    return a->primaries == b->primaries && a->transfer == b->transfer && a->matrix == b->matrix &&
-           a->range == b->range && a->chroma == b->chroma;
+    struct scale_stage *st = &s->scale;
+    int r = 0;
+    for (int i = 0; i < PICTURE_CHANGES && !r; i++)
+        if ((changes & ~st->changes_noted) >> i & 1)
+            r = session_note(s, ticket->segment, picture_note((enum picture_change)(1 << i)));
+    st->changes_noted |= changes;
+    return r;
 }
 
 /* Opens the scaler for frames like this one, unless it is open for such. */
-static int prepare_scaler(struct session *s, const struct frame *frame, struct error *err)
+static int prepare_scaler(struct session *s, const struct work *w, struct error *err)
 {
     struct scale_stage *st = &s->scale;
-    const struct scaler_params p = plan_scaler(&st->plan, &s->params, frame, st->interlaced);
-    if (st->scaler && p.width == st->params.width && p.height == st->params.height &&
-        p.format == st->params.format && p.interlaced == st->params.interlaced &&
-        same_color(&p.color, &st->params.color))
-        return 0;
+    struct scaler_params p = plan_scaler(&st->plan, &s->params, st->interlaced);
+    const uint32_t changes = picture_fit(&st->picture, w->frame, &p);
+    const int r = note_changes(s, w->ticket, changes);
+    if (r || (st->scaler && picture_same_fit(&p, &st->params)))
+        return r;
     if (st->scaler)
         s->backend->scaler->close(st->scaler);
     st->scaler = NULL;
     st->params = p;
     return s->backend->scaler->open(&st->scaler, &p, err);
-}
-
-/* The scaler has the last word on colour; the encoders wait for their first frame. */
-static void hand_out_params(struct session *s, struct frame *const *scaled)
-{
-    struct scale_stage *st = &s->scale;
-    for (int i = 0; i < s->params.renditions_count; i++) {
-        st->plan.encoders[i].color = plan_color(&s->params.source, scaled[i]);
-        s->encoders[i].params = st->plan.encoders[i];
-    }
-    st->colored = true;
 }
 
 /* ---- frames --------------------------------------------------------------------------------- */
@@ -125,7 +134,7 @@ static int scale(struct session *s, const struct work *w, uint32_t mask, struct 
     if (w->frame->flags & FRAME_INTERLACED)
         st->interlaced = true;
     if (!r)
-        r = prepare_scaler(s, w->frame, err);
+        r = prepare_scaler(s, w, err);
     if (!r)
         r = s->backend->scaler->run(st->scaler, w->frame, mask, scaled, err);
     return r;
@@ -163,9 +172,6 @@ static int scale_frame(struct session *s, struct work *w, struct error *err)
         }
     }
     frame_unref(&w->frame);
-    /* The first frame ever is a key frame: all renditions have it. */
-    if (!r && !st->colored)
-        hand_out_params(s, scaled);
     for (int i = 0; i < s->params.renditions_count; i++) {
         if (!scaled[i])
             continue;

@@ -17,6 +17,7 @@
 #include "transcode/cadence.h"
 #include "transcode/channel.h"
 #include "transcode/flight.h"
+#include "transcode/picture.h"
 #include "transcode/plan.h"
 #include "transcode/session.h"
 #include "transcode/window.h"
@@ -74,11 +75,14 @@ struct decode_stage {
     uint64_t last_ordinal; /* of the packets fed, with `any_fed` */
     uint64_t skip_ordinal; /* packets up to here have been fed already, with `skipping` */
     bool skipping;
-    bool joined;            /* the end of the newest window is where the decoder stands */
-    int64_t pts, duration;  /* of the last frame; for frames without a time stamp */
+    bool joined;           /* the end of the newest window is where the decoder stands */
+    int64_t pts, duration; /* of the last frame; for frames without a time stamp */
+    int64_t shown_pts;     /* of the last frame that a window took, with `any_shown` */
+    bool any_shown;
     int64_t failed_packets; /* as of the last segment */
     bool note_given;        /* the decoder's */
     bool filter_note_given;
+    bool timecode_note_given;
     void *filter; /* open from a segment's first interlaced frame to its end */
     struct filter_params filter_params;
 };
@@ -86,12 +90,13 @@ struct decode_stage {
 struct scale_stage {
     void *scaler;
     struct scaler_params params; /* it was opened with */
+    struct track picture;        /* that the encoders are opened for */
     struct plan plan;
-    bool planned;          /* `plan` is filled */
-    bool colored;          /* its colours are final */
-    bool interlaced;       /* an interlaced frame was seen in this segment */
-    struct ticket *ticket; /* of the open segment; borrowed, NULL: none */
-    int64_t end_pts;       /* of its last frame: time stamp and duration */
+    bool planned;           /* both are filled */
+    uint32_t changes_noted; /* enum picture_change */
+    bool interlaced;        /* an interlaced frame was seen in this segment */
+    struct ticket *ticket;  /* of the open segment; borrowed, NULL: none */
+    int64_t end_pts;        /* of its last frame: time stamp and duration */
     struct key_rule key;
     struct gapless_clock clock;
     struct rate_cap caps[RENDITIONS_MAX];
@@ -150,7 +155,7 @@ struct ticket *ticket_new(struct session *s);
  * it. 0 or CANCELLED. */
 int ticket_pass(struct session *s, struct ticket *ticket);
 
-/* Gives one line to the user, once. */
+/* Gives one line to the user. Callers say each thing once; dispatch drops what others said too. */
 int session_note(struct session *s, uint32_t segment, const char *text);
 
 #endif

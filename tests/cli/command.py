@@ -154,6 +154,16 @@ class Shows(unittest.TestCase):
         done = rgpu("transcode", "fake:warnings=3,ms=100", "o", "--quiet")
         self.assertEqual((done.stdout, done.stderr), (b"", b""))
 
+    def test_verbose(self):
+        done = rgpu("transcode", "fake:", "o", "--verbose")
+        self.assertEqual(done.stderr.decode().splitlines(), ["info: a line?of the library"])
+        self.assertEqual(rgpu("transcode", "fake:", "o").stderr, b"")
+
+    def test_the_time_before_the_input_is_open(self):
+        done = rgpu("transcode", "fake:ms=1500,opening_ms=900", "o", "--json")
+        states = [json.loads(line)["state"] for line in done.stdout.decode().splitlines()]
+        self.assertEqual(states, ["opening", "running", "done"])
+
     def test_json(self):
         done = rgpu("transcode", "fake:ms=1500,warnings=1,name=\"\\\xff", "o", "--json", "--verify",
                     "--preset", "720p")

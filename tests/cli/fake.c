@@ -3,9 +3,9 @@
  *
  * The input's name says what happens: "fake:ms=300,error=NO_SPACE". Keys: open (error of open),
  * error (error at the end), ms (how long the job runs), warnings (how many), percent (-1: unknown),
- * verify (1: PSNR is there), name (of the first rung). The parameters go to the file that
- * RGPU_FAKE_LOG names, one "key=value" a line. Threads: the job's functions from one thread, cancel
- * from any. */
+ * opening_ms (how much of `ms` goes by until the input is open), verify (1: PSNR is there), name
+ * (of the first rung). The parameters go to the file that RGPU_FAKE_LOG names, one "key=value" a
+ * line. Threads: the job's functions from one thread, cancel from any. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <rgpu/device.h>
+#include <rgpu/log.h>
 #include <rgpu/probe.h>
 #include <rgpu/transcode.h>
 #include <rgpu/version.h>
@@ -139,6 +140,14 @@ static void params_log(const struct rgpu_transcode_params *p)
     fclose(f);
 }
 
+static rgpu_log_sink log_sink;
+
+void rgpu_log_set(rgpu_log_sink sink, void *opaque)
+{
+    (void)opaque;
+    log_sink = sink;
+}
+
 int rgpu_transcode_open_sized(rgpu_transcode **ret, const struct rgpu_transcode_params *params,
                               size_t size)
 {
@@ -149,6 +158,8 @@ int rgpu_transcode_open_sized(rgpu_transcode **ret, const struct rgpu_transcode_
     if (size != sizeof(*params))
         return RGPU_ERROR_INTERNAL;
     params_log(params);
+    if (log_sink)
+        log_sink(NULL, RGPU_LOG_INFO, "a line\nof the library");
     snprintf(job->input, sizeof(job->input), "%s", params->input);
     job->rungs_count = params->rungs_count;
     job->verify = params->verify;
@@ -192,7 +203,10 @@ int rgpu_transcode_progress(rgpu_transcode *job, struct rgpu_progress *ret, size
     ret->frames_per_second = 123.4;
     ret->speed = 4.1;
     ret->bytes = (int64_t)(20e6 * part);
-    ret->state = part < 1 ? RGPU_STATE_RUNNING : RGPU_STATE_DONE;
+    ret->state = ms > 0 && elapsed * 1000 < atof(setting(job->input, "opening_ms", "0"))
+                     ? RGPU_STATE_OPENING
+                 : part < 1 ? RGPU_STATE_RUNNING
+                            : RGPU_STATE_DONE;
     snprintf(ret->device, sizeof(ret->device), "cpu");
     ret->rungs_count = job->rungs_count;
     for (int i = 0; i < job->rungs_count; i++) {

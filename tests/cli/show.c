@@ -13,7 +13,8 @@
 
 static struct rgpu_progress sample(int rungs)
 {
-    struct rgpu_progress p = {.percent = 45.2,
+    struct rgpu_progress p = {.state = RGPU_STATE_RUNNING,
+                              .percent = 45.2,
                               .position_seconds = 27,
                               .duration_seconds = 60,
                               .elapsed_seconds = 6.6,
@@ -71,6 +72,9 @@ static void line_texts(void **state)
     p.percent = 3;
     progress_line(line, sizeof(line), &p, 41);
     assert_string_equal(line, "verifying   3.0%  123 fps  4.1x  21.4 MB");
+    p = (struct rgpu_progress){.state = RGPU_STATE_OPENING, .percent = -1};
+    progress_line(line, sizeof(line), &p, 60);
+    assert_string_equal(line, "opening the input");
 }
 
 static void figures(void **state)
@@ -170,6 +174,14 @@ static void table(void **state)
     assert_non_null(strstr(text, "identical"));
     assert_non_null(strstr(text, "a?b?[2J?\xc3\xa9"));
     assert_null(strstr(text, "damaged"));
+    assert_null(strstr(text, "Master"));
+    free(text);
+    out = open_memstream(&text, &size);
+    assert_non_null(out);
+    snprintf(p.master, sizeof(p.master), "out/master.m3u8");
+    progress_table(out, &p);
+    fclose(out);
+    assert_non_null(strstr(text, "\nMaster playlist: out/master.m3u8\n"));
     free(text);
 }
 

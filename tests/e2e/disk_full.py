@@ -41,7 +41,8 @@ def main(rgpu):
         try:
             for name in ("out.mp4", "out.mkv", "out.ts", "out/", "out-{}.mkv"):
                 problems += full(rgpu, film, pathlib.Path(folder), name)
-            problems += old_kept(rgpu, film, pathlib.Path(folder))
+            for name in ("out.mp4", "out.mkv", "hls/", "x.m3u8", "out-{}.mkv"):
+                problems += old_kept(rgpu, film, pathlib.Path(folder), name)
             problems += fits(rgpu, pathlib.Path(folder))
         finally:
             run(["umount", folder])
@@ -78,15 +79,25 @@ def full(rgpu, film, folder, name):
     return problems
 
 
-def old_kept(rgpu, film, folder):
-    old = folder / "out.mp4"
-    old.write_bytes(b"old" * 1000)
-    problems = judge("replacing", transcode(rgpu, film, old, "-y"))
-    if old.read_bytes() != b"old" * 1000:
-        problems.append("replacing: the old file was touched")
-    if sorted(entry.name for entry in folder.iterdir()) != ["out.mp4"]:
-        problems.append("replacing: something else was left")
-    old.unlink()
+def tree(folder):
+    return {path.relative_to(folder): path.read_bytes() if path.is_file() else None
+            for path in folder.rglob("*")}
+
+
+def old_kept(rgpu, film, folder, name):
+    """An older result stays as it is, to the byte, when there is no room for the new one."""
+    options = ["--ladder", "source"] if "{" in name else ["--speed", "p1"]
+    done = run([rgpu, "transcode", films.path("tiny"), f"{folder}/{name}", "--quiet", *options],
+               check=False)
+    before = tree(folder)
+    if done.returncode != 0 or not before:
+        return [f"replacing {name}: the old result: {done.returncode} {done.stderr.decode()}"]
+    problems = judge(f"replacing {name}",
+                     transcode(rgpu, film, f"{folder}/{name}", "-y",
+                               *(["--ladder", "240p,source"] if "{" in name else [])))
+    if tree(folder) != before:
+        problems.append(f"replacing {name}: something else is there: {sorted(tree(folder))}")
+    run(["find", folder, "-mindepth", "1", "-delete"])
     return problems
 
 

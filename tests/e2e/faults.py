@@ -2,7 +2,8 @@
 """Lets each call of one kind fail in turn: faults.py RGPU_FAULTY KIND OUTPUT
 
 The program does it (fault/driver.c); this makes the film and chooses the options. As
-`faults.py check FILM OUTPUT` it says whether an output shows the film's frames at their times.
+`faults.py check FILM OUTPUT` it says whether an output has the film's frames at their times, and
+all of its audio and subtitles: one that differs from an undisturbed run's must still be whole.
 """
 import os
 import pathlib
@@ -40,18 +41,32 @@ def main(faulty, kind, output):
 
 
 def check(film, output):
-    output = pathlib.Path(output.replace("{}", "240p"))
-    if output.is_dir():
-        output = master_of(output)
-    want, have = compare.Source(film).frames, compare.frames(output, hashed=False)[0]
-    problems = [] if len(want) == len(have) else [f"{len(have)} frames instead of {len(want)}"]
-    # Transport streams and HLS may count from elsewhere; the steps are the same.
-    for a, b in zip(want, have):
-        if abs((a[0] - want[0][0]) - (b[0] - have[0][0])) > compare.MS:
-            problems.append(f"a frame at {b[0]} instead of {a[0]}")
-            break
+    source, problems = compare.Source(film), []
+    for name in ("source", "240p") if "{}" in output else ("",):
+        path = pathlib.Path(output.replace("{}", name))
+        container = "hls" if path.is_dir() else path.suffix[1:]
+        problems += whole(source, master_of(path) if path.is_dir() else path, container)
     print("".join(f"{output}: {line}\n" for line in problems), end="")
     return 1 if problems else 0
+
+
+def whole(source, path, container):
+    """All frames at their times, all sound and all subtitles; pictures may be of another size."""
+    have, base = compare.frames(path, hashed=False)
+    problems = []
+    if len(source.frames) != len(have):
+        return [f"{len(have)} frames instead of {len(source.frames)}"]
+    offset = compare.constant_of(have[0][0] - source.frames[0][0], container, "own", source.base)
+    for (want, _), (time, _) in zip(source.frames, have):
+        if abs(time - want - offset) > base / 2:
+            problems.append(f"a frame at {float(time)} s instead of {float(want + offset)} s")
+            break
+    problems += compare.compare_audio(source, path, offset, container, anew=container == "ts")
+    want, have = source.of_kind("subtitle"), [stream for stream in compare.tracks(path)["streams"]
+                                              if stream["codec_type"] == "subtitle"]
+    if len(want) != len(have):
+        return problems + [f"{len(have)} subtitle tracks instead of {len(want)}"]
+    return problems + compare.compare_subtitles(source, path, want, have, offset)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 
     interrupted.py RGPU
 
-SIGKILL at any moment: the output is the old file or absent. SIGINT and SIGTERM: exit code 128 plus
-the signal's number, nothing left.
+SIGKILL at any moment: the output is the old file or absent, and the next run clears up (killed.py
+has the moments of the end). SIGINT and SIGTERM: exit code 128 plus
+the signal's number, nothing left. The same while a result is verified.
 """
 import os
 import pathlib
@@ -24,10 +25,40 @@ SEED = 7
 OLD = b"what was there before\n"
 
 
-def start(rgpu, film, out, *options):
-    return subprocess.Popen([rgpu, "transcode", film, out, "--speed", "p7", "--quiet", *options],
+SLOW, VERIFIED = ["--speed", "p7"], ["--preset", "source", "--verify"]
+
+
+def start(rgpu, film, out, *options, how=SLOW):
+    return subprocess.Popen([rgpu, "transcode", film, out, "--quiet", *how, *options],
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE)
+
+
+def come_to_verifying(child, film):
+    """Waits until the film is read a second time; False: it has ended before."""
+    while child.poll() is None:
+        opened = 0
+        for entry in pathlib.Path(f"/proc/{child.pid}/fd").iterdir():
+            try:
+                opened += os.readlink(entry) == str(film)
+            except OSError:
+                continue
+        if opened > 1:
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def come_to(child, film, wait):
+    """`wait`: seconds; or None: until the result is verified."""
+    if wait is None:
+        return come_to_verifying(child, film)
+    time.sleep(wait)
+    return child.poll() is None
+
+
+def moment(wait):
+    return "while verifying" if wait is None else f"after {wait:.2f} s"
 
 
 def has_named_temporaries(folder):
@@ -43,16 +74,18 @@ def killed(rgpu, film, folder, name, wait, with_old):
     out = folder / name.rstrip("/")
     if with_old:
         out.write_bytes(OLD)
-    child = start(rgpu, film, f"{folder}/{name}", *(["-y"] if with_old else []))
-    time.sleep(wait)
-    early = child.poll() is None
+    child = start(rgpu, film, f"{folder}/{name}", *(["-y"] if with_old else []),
+                  how=SLOW if wait else VERIFIED)
+    early = come_to(child, film, wait)
     child.kill()
     child.communicate()
-    what = f"SIGKILL after {wait:.2f} s, {name}{', old file' if with_old else ''}"
+    what = f"SIGKILL {moment(wait)}, {name}{', old file' if with_old else ''}"
     print(f"{what}: {'in the middle' if early else 'it was done'}", flush=True)
     problems = []
     if early:
-        if with_old and out.read_bytes() != OLD:
+        if wait is None and (out.read_bytes() != OLD if with_old else out.exists()):
+            problems.append(f"{what}: what was there is replaced by what is not verified")
+        elif with_old and out.read_bytes() != OLD:
             # Killed between the rename and the end: then the new file must be whole.
             if frames_of(out) != frames_of(film):
                 problems.append(f"{what}: the old file is gone, the new one is not whole")
@@ -63,8 +96,43 @@ def killed(rgpu, film, folder, name, wait, with_old):
         stray = [entry.name for entry in folder.iterdir() if entry != out]
         if stray and name[-1] != "/" and not has_named_temporaries(folder):
             problems.append(f"{what}: left {stray}")
+        # The next run, of a shorter film.
+        done = run([rgpu, "transcode", films.path("tiny"), f"{folder}/{name}", "-y", "--quiet"],
+                   check=False)
+        left = sorted(entry.name for entry in folder.iterdir())
+        if done.returncode != 0 or left != [out.name]:
+            problems.append(f"{what}: the next run ended with {done.returncode} and left {left}: "
+                            f"{done.stderr.decode()}")
     clean(folder)
     return problems, early
+
+
+def killed_beside_another(rgpu, film, folder):
+    """A run clears up after a dead one, and leaves what a living one is writing."""
+    problems = []
+    dead = start(rgpu, film, f"{folder}/hls/", "-y")
+    living = start(rgpu, film, f"{folder}/hls/", "-y")
+    deadline = time.monotonic() + timeout(30)
+    while len(list(folder.glob(".hls.rgpu-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    dead.kill()
+    dead.communicate()
+    before = set(folder.glob(".hls.rgpu-*"))
+    done = run([rgpu, "transcode", films.path("tiny"), f"{folder}/hls/", "--quiet"], check=False)
+    after = set(folder.glob(".hls.rgpu-*"))
+    if done.returncode != 0 or len(before) != 2 or len(after) != 1 or living.poll() is not None:
+        problems.append(f"beside another: {done.returncode}, {before} before, {after} after, "
+                        f"{living.poll()}")
+    said = living.communicate(timeout=timeout(120))[1].decode()
+    left = sorted(entry.name for entry in folder.iterdir())
+    print(f"beside another: {living.returncode} {said}")
+    if living.returncode != 0 or left != ["hls"]:
+        problems.append(f"beside another: the other ended with {living.returncode} and left {left}: "
+                        f"{said}")
+    elif frames_of(folder / "hls/master.m3u8") != frames_of(film):
+        problems.append("beside another: the other's result is not whole")
+    clean(folder)
+    return problems
 
 
 def clean(folder):
@@ -72,16 +140,15 @@ def clean(folder):
 
 
 def asked_to_stop(rgpu, film, folder, name, number, wait, twice=False):
-    child = start(rgpu, film, f"{folder}/{name}")
-    time.sleep(wait)
-    if child.poll() is not None:
+    child = start(rgpu, film, f"{folder}/{name}", how=SLOW if wait else VERIFIED)
+    if not come_to(child, film, wait):
         child.communicate()
         clean(folder)
         return [], False
     child.send_signal(number)
     if twice:
         child.send_signal(number)
-    what = f"signal {number} after {wait:.2f} s, {name}"
+    what = f"signal {number} {moment(wait)}, {name}"
     try:
         said = child.communicate(timeout=timeout(30))[1].decode(errors="replace")
     except subprocess.TimeoutExpired:
@@ -148,7 +215,7 @@ def onto_itself(rgpu, folder):
 
 def main(rgpu):
     print(f"seed {SEED}")
-    source, film, problems, early = random.Random(SEED), films.path("slow"), [], [0, 0]
+    source, film, problems, early = random.Random(SEED), films.path("slow"), [], [0] * 4
     with tempfile.TemporaryDirectory(prefix="ends-") as folder:
         folder = pathlib.Path(folder)
         for i in range(scaled(12, 4)):
@@ -165,6 +232,15 @@ def main(rgpu):
                                        source.uniform(0.5, 1.5) * timeout(1), i == 8)
             problems += found
             early[1] += was
+        for name in ("out.mp4", "out.mkv", "out.ts", "out/"):
+            for with_old in ([False, True] if name[-1] != "/" else [False]):
+                found, was = killed(rgpu, film, folder, name, None, with_old)
+                problems += found
+                early[2] += was
+            found, was = asked_to_stop(rgpu, film, folder, name, signal.SIGINT, None)
+            problems += found
+            early[3] += was
+        problems += killed_beside_another(rgpu, film, folder)
         problems += twice_on_one(rgpu, folder)
         problems += onto_itself(rgpu, folder)
     if 0 in early:

@@ -15,6 +15,7 @@ import os
 import pathlib
 import struct
 import sys
+from fractions import Fraction
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "run"))
 from tools import Failed, probe, run  # noqa: E402
@@ -64,14 +65,15 @@ class Film:
     size changes). options: for rgpu beside --quality 0. shows: functions (facts) -> bool. clock:
     "own" (the source's), "shifted" (before zero, which MP4 cannot say: one constant for all
     tracks), "order" (no pts at all: video may start up to a reorder delay earlier). cut: it can be.
+    overlap: seconds by which its clock jumps back once.
     """
 
     def __init__(self, name, ext, *steps, compare="exact", options=(), outputs=("mp4", "mkv"),
-                 shows=None, patch=None, cut=True, clock="own", golden=True):
+                 shows=None, patch=None, cut=True, clock="own", golden=True, overlap=None):
         self.name, self.ext, self.steps = name, ext, steps
         self.compare, self.options, self.outputs = compare, list(options), outputs
         self.shows, self.patch, self.cut = shows, patch, cut
-        self.clock, self.golden = clock, golden
+        self.clock, self.golden, self.overlap = clock, golden, overlap
 
     def digest(self):
         text = repr((self.name, self.ext, self.steps,
@@ -222,11 +224,33 @@ Dialogue: 0,0:00:00.40,0:00:01.20,Default,,0,0,0,,{\\i1}slanted{\\i0}
 Dialogue: 0,0:00:02.10,0:00:03.90,Default,,0,0,0,,upright
 """
 
-TEXTS = {"meta.txt": METADATA, "a.srt": SRT, "a.ass": ASS,
+# Two begin together, one lies within another, two follow each other without a gap.
+OVERLAPPING = "".join(
+    f"{i + 1}\n00:00:0{start} --> 00:00:0{end}\n{text}\n\n" for i, (start, end, text) in enumerate((
+        ("0,400", "1,200", "left"), ("0,400", "1,600", "right"), ("1,800", "3,400", "around"),
+        ("2,200", "2,700", "within"), ("3,400", "3,800", "behind"))))
+
+# What WebVTT must escape, markup, texts at the same time, over the cuts of segments and past the end.
+CUES_SRT = "".join(
+    f"{n}\n{begin} --> {end}\n{text}\n\n" for n, (begin, end, text) in enumerate((
+        ("00:00:00,080", "00:00:00,990", "Q & A: 1 < 2 > 0"),
+        ("00:00:01,000", "00:00:02,000", "<i>slanted</i>, <b>bold <u>and</u> more</b>"),
+        ("00:00:01,700", "00:00:06,300", "over several\nsegments"),
+        ("00:00:02,000", "00:00:02,040", "short"),
+        ("00:00:03,999", "00:00:04,001", "at a cut"),
+        ("00:00:09,120", "00:00:11,500", "past the end \u00e9\u4e2d")), 1))
+
+CUES_ASS = ASS[:ASS.index("Dialogue")] + \
+    "Dialogue: 0,0:00:00.50,0:00:03.25,Default,,0,0,0,,{\\an8\\fs20}up there{\\fs}, {\\b1}bold{\\b0}\n" \
+    "Dialogue: 0,0:00:03.00,0:00:05.00,Default,,0,0,0,,one\\Nof & two\n" \
+    "Dialogue: 1,0:00:03.00,0:00:05.00,Default,,0,0,0,,one\\Nof & two\n"
+
+TEXTS = {"meta.txt": METADATA, "a.srt": SRT, "a.ass": ASS, "overlapping.srt": OVERLAPPING,
+         "cues.srt": CUES_SRT, "cues.ass": CUES_ASS,
          "font.ttf": "\x00\x01\x00\x00" + "not really a font, but attached as one " * 40}
 
-# Steps are ffmpeg's arguments; OUT is the film, TMPn what an earlier step made, TEXT:name one of
-# TEXTS.
+# Steps are ffmpeg's arguments, or "cat", what is joined, and the result; OUT is the film, TMPn what
+# an earlier step made, TEXT:name one of TEXTS.
 
 film("closed_gop", "mp4",
      [*picture(), *tone(), *x264(CLOSED), *AAC, "OUT"], outputs=("mp4", "mkv", "ts", "hls", "flv"),
@@ -328,7 +352,7 @@ film("cropped", "mp4",
      [*picture(3, size="202x118"), *tone(3), *x264(OPEN), *AAC, "OUT"],
      shows=lambda f: f["v"]["width"] == 202 and f["v"]["coded_height"] != 112)
 film("odd_size", "mkv",
-     [*picture(2, size="322x180"), "-vf", "scale=321:179,format=yuv420p", "-c:v",
+     [*picture(2, size="322x180"), "-vf", "gblur=1,scale=321:179,format=yuv420p", "-c:v",
       "mpeg4", "-q:v", "4", "-g", "15", "-bf", "2", "-threads", "1", "OUT"], compare="near",
      shows=lambda f: f["v"]["width"] == 321 and f["v"]["height"] == 179)
 film("anamorphic", "mp4",
@@ -364,10 +388,17 @@ film("subtitles", "mkv",
       "-map", "2", "-map", "3", *x264(OPEN), *AAC, "-c:s:0", "srt", "-c:s:1", "ass",
       "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=ger", "-disposition:s:1",
       "forced", "OUT"],
+     outputs=("mp4", "mkv", "hls"),
+     shows=lambda f: [s["codec_name"] for s in f["streams"]][2:] == ["subrip", "ass"])
+film("cues", "mkv",
+     [*picture(10), *tone(10), "-i", "TEXT:cues.srt", "-i", "TEXT:cues.ass", "-map", "0", "-map", "1",
+      "-map", "2", "-map", "3", *x264(OPEN), *AAC, "-c:s:0", "srt", "-c:s:1", "ass",
+      "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=ger", "OUT"], golden=False,
      shows=lambda f: [s["codec_name"] for s in f["streams"]][2:] == ["subrip", "ass"])
 film("subtitles_mp4", "mp4",
      [*picture(4), *tone(4), "-i", "TEXT:a.srt", "-map", "0", "-map", "1", "-map", "2", *x264(OPEN),
       *AAC, "-c:s", "mov_text", "-metadata:s:s:0", "language=eng", "OUT"],
+     outputs=("mp4", "mkv", "hls"),
      shows=lambda f: f["streams"][2]["codec_name"] == "mov_text")
 film("attachments", "mkv",
      [*picture(2), *tone(2), *x264(OPEN), *AAC, "-attach", "TEXT:font.ttf", "-metadata:s:t",
@@ -430,6 +461,25 @@ film("prores", "mov",
 film("mjpeg", "avi",
      [*picture(2), *tone(2), "-c:v", "mjpeg", "-q:v", "8", "-pix_fmt", "yuvj420p", "-threads", "1",
       "-c:a", "libmp3lame", "OUT"], shows=lambda f: f["v"]["codec_name"] == "mjpeg")
+film("two_videos", "mkv",
+     [*picture(3), *tone(3), *picture(3, more=",negate"), "-map", "0", "-map", "1", "-map", "2",
+      *x264(CLOSED), *AAC, "OUT"], outputs=("mkv", "mp4", "ts", "hls", "flv"),
+     shows=lambda f: [s["codec_type"] for s in f["streams"]] == ["video", "audio", "video"])
+film("subtitles_overlap", "mkv",
+     [*picture(4), *tone(4), "-i", "TEXT:overlapping.srt", "-map", "0", "-map", "1", "-map", "2",
+      *x264(OPEN), *AAC, "-c:s", "srt", "OUT"], outputs=("mp4", "mkv", "ts", "hls"),
+     shows=lambda f: sum(p["codec_type"] == "subtitle" for p in f["packets"]) == 5)
+for name, overlap, start in (("fifth", Fraction(1, 5), "1.8"), ("half", Fraction(1, 2), "1.5")):
+    film("joined_" + name, "ts",
+         [*picture(2), *tone(2), *x264(CLOSED), *AAC, "-f", "mpegts", "TMP0"],
+         [*picture(2, more=",negate"), *tone(2, 660), *x264(CLOSED), *AAC, "-output_ts_offset",
+          start, "-f", "mpegts", "TMP1"], ["cat", "TMP0", "TMP1", "OUT"],
+         outputs=("mp4", "mkv", "ts", "hls"), overlap=overlap,
+         shows=lambda f: any(b["dts"] < a["dts"] for a, b in zip(f["video"], f["video"][1:])))
+film("late_audio_16x9", "mkv",
+     [*picture(14, "10", "64x36"), "-itsoffset", "4", *tone(5, rate=16000),
+      *x264(CLOSED, keyint=10), "-c:a", "aac", "-b:a", "16k", "OUT"], outputs=("mkv", "hls"),
+     shows=lambda f: 3.9 < float(f["audio"][0]["pts_time"]) < 4.1)
 film("flv", "flv",
      [*picture(3), *tone(3, rate=44100), *x264(CLOSED), *AAC, "OUT"], outputs=("mp4", "flv"),
      shows=lambda f: f["format"]["format_name"] == "flv")
@@ -506,7 +556,11 @@ def path(name):
         words = {"OUT": new, **{f"TMP{i}{ext}": folder / f"tmp{i}-{name}{ext}"
                                 for i in range(2) for ext in ("", ".mp4")}}
         for step in recipe.steps:
-            run(["ffmpeg", "-v", "error", "-nostdin", "-y", *[word(w, words) for w in step]], 600)
+            step = [word(w, words) for w in step]
+            if step[0] == "cat":
+                step[-1].write_bytes(b"".join(part.read_bytes() for part in step[1:-1]))
+            else:
+                run(["ffmpeg", "-v", "error", "-nostdin", "-y", *step], 600)
         for temporary in folder.glob(f"tmp?-{name}*"):
             temporary.unlink()
         if recipe.patch:

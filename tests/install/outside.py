@@ -36,7 +36,7 @@ def build(compiler, source, target, *flags):
 
 
 def check(root, work):
-    pc, library = one(root, "rgpu.pc"), one(root, "librgpu.so.0")
+    pc, library = one(root, "rgpu.pc"), one(root, "librgpu.so.0.1")
     env = {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(root),
            "PKG_CONFIG_PATH": f"{pc.parent}:{os.environ.get('PKG_CONFIG_PATH', '')}"}
     flags = output(PKG_CONFIG, "--cflags", "--libs", "rgpu", env=env).split()

@@ -205,7 +205,6 @@ static const struct {
     enum frame_side_type type;
 } sides[] = {
     {AV_FRAME_DATA_A53_CC, SIDE_A53_CC},
-    {AV_FRAME_DATA_S12M_TIMECODE, SIDE_S12M_TIMECODE},
     {AV_FRAME_DATA_DYNAMIC_HDR_PLUS, SIDE_HDR10_PLUS},
     {AV_FRAME_DATA_DOVI_RPU_BUFFER, SIDE_DOVI_RPU},
 };
@@ -241,6 +240,8 @@ static uint32_t take_flags(const AVFrame *av)
     if (av->interlaced_frame && av->top_field_first)
         flags |= FRAME_TOP_FIRST;
 #endif
+    if (av_frame_get_side_data(av, AV_FRAME_DATA_S12M_TIMECODE))
+        flags |= FRAME_TIMECODE;
     if (av->decode_error_flags || av->flags & AV_FRAME_FLAG_CORRUPT)
         flags |= FRAME_CORRUPT;
     return flags;
@@ -562,6 +563,20 @@ int avframe_wrap_captions(AVFrame *to, const struct frame *from, struct error *e
 
 /* ---- packets --------------------------------------------------------------------------------- */
 
+static int wrap_palette(AVPacket *to, const struct buffer *palette)
+{
+    uint8_t *data = av_packet_new_side_data(to, AV_PKT_DATA_PALETTE, PALETTE_BYTES);
+    if (!data)
+        return RGPU_ERROR_MEMORY;
+    for (size_t i = 0; i < PALETTE_BYTES; i += 4) {
+        const uint8_t *c = palette->data + i;
+        const uint32_t argb =
+            (uint32_t)c[3] << 24 | (uint32_t)c[2] << 16 | (uint32_t)c[1] << 8 | c[0];
+        memcpy(data + i, &argb, 4); /* in the machine's byte order */
+    }
+    return 0;
+}
+
 int avpacket_wrap(AVPacket *to, const struct packet *from, struct error *err)
 {
     if (from->buf) {
@@ -583,6 +598,11 @@ int avpacket_wrap(AVPacket *to, const struct packet *from, struct error *err)
             return error_memory(err, "codec headers");
         }
         memcpy(data, from->extradata->data, from->extradata->size);
+    }
+    if (from->palette && from->palette->size >= PALETTE_BYTES &&
+        wrap_palette(to, from->palette) != 0) {
+        av_packet_unref(to);
+        return error_memory(err, "a palette");
     }
     to->pts = from->pts;
     to->dts = from->dts;

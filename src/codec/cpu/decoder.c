@@ -13,6 +13,8 @@
 struct order {
     int64_t items[DECODER_ORDER_MAX];
     int count;
+    int64_t sent[DECODER_THREADS_MAX]; /* of the last packets, a ring; PTS_NONE: had none */
+    unsigned sent_count;
 };
 
 struct cpu_decoder {
@@ -20,8 +22,8 @@ struct cpu_decoder {
     AVPacket *packet; /* empty between calls, as `frame` */
     AVFrame *frame;
     struct avframe_converter converter;
-    struct hdr hdr; /* of the track, for frames that carry none */
-    struct rational sample_aspect;
+    struct hdr hdr;                /* of the track, for frames that carry none */
+    struct rational sample_aspect; /* the container's; num 0: the stream's own counts */
     bool draining;
     bool by_order;
     struct order order;
@@ -30,13 +32,12 @@ struct cpu_decoder {
 
 /* ---- time stamps by order -------------------------------------------------------------------- */
 
-static int64_t order_pop(struct order *o)
+/* Fills place `at`, which is free, with the last item. */
+static void order_fill(struct order *o, int at)
 {
-    if (o->count == 0)
-        return PTS_NONE;
-    const int64_t top = o->items[0];
     const int64_t last = o->items[--o->count];
-    int at = 0;
+    for (; at > 0 && o->items[(at - 1) / 2] > last; at = (at - 1) / 2)
+        o->items[at] = o->items[(at - 1) / 2];
     for (;;) {
         int child = 2 * at + 1;
         if (child >= o->count)
@@ -49,7 +50,25 @@ static int64_t order_pop(struct order *o)
         at = child;
     }
     o->items[at] = last;
+}
+
+static int64_t order_pop(struct order *o)
+{
+    if (o->count == 0)
+        return PTS_NONE;
+    const int64_t top = o->items[0];
+    order_fill(o, 0);
     return top;
+}
+
+static void order_remove(struct order *o, int64_t value)
+{
+    for (int i = 0; i < o->count; i++) {
+        if (o->items[i] == value) {
+            order_fill(o, i);
+            return;
+        }
+    }
 }
 
 static void order_push(struct order *o, int64_t value)
@@ -60,6 +79,13 @@ static void order_push(struct order *o, int64_t value)
     for (; at > 0 && o->items[(at - 1) / 2] > value; at = (at - 1) / 2)
         o->items[at] = o->items[(at - 1) / 2];
     o->items[at] = value;
+}
+
+static void order_sent(struct order *o, int64_t value)
+{
+    o->sent[o->sent_count++ % DECODER_THREADS_MAX] = value;
+    if (value != PTS_NONE)
+        order_push(o, value);
 }
 
 /* ---- open ------------------------------------------------------------------------------------ */
@@ -184,7 +210,8 @@ static int decoder_open(void **ret, const struct decoder_params *params, struct 
     if (!dec)
         return error_memory(err, "a decoder");
     dec->hdr = params->track->hdr;
-    dec->sample_aspect = params->track->sample_aspect;
+    if (params->track->aspect_is_container)
+        dec->sample_aspect = params->track->sample_aspect;
     dec->by_order = params->timestamps_by_order;
     const int rc = open_codec(dec, params, err);
     if (rc != 0) {
@@ -197,12 +224,17 @@ static int decoder_open(void **ret, const struct decoder_params *params, struct 
 
 /* ---- packets in ------------------------------------------------------------------------------ */
 
-/* Counts a packet that gives no frame; its time stamp goes with it, so that those behind it keep
- * theirs. */
+/* Counts a packet that gives no frame; its time stamp goes with it, so that all others keep theirs.
+ * Frame threads tell of a packet when they are given a later one. */
 static void packet_failed(struct cpu_decoder *dec)
 {
+    struct order *o = &dec->order;
+    const unsigned delay = dec->ctx->active_thread_type == FF_THREAD_FRAME && !dec->draining
+                               ? (unsigned)dec->ctx->thread_count - 1
+                               : 0;
     dec->stats.failed_packets++;
-    order_pop(&dec->order);
+    if (delay < o->sent_count && delay < DECODER_THREADS_MAX)
+        order_remove(o, o->sent[(o->sent_count - 1 - delay) % DECODER_THREADS_MAX]);
 }
 
 static int send_drain(struct cpu_decoder *dec, struct error *err)
@@ -248,8 +280,9 @@ static int decoder_send(void *handle, const struct packet *pkt, struct error *er
     if (rc == AVERROR(ENOMEM))
         return error_memory(err, "decoding a packet");
     dec->stats.packets++;
-    if (dec->by_order && !(pkt->flags & (PACKET_DISCARD | PACKET_SECOND_FIELD)))
-        order_push(&dec->order, pkt->dts);
+    if (dec->by_order)
+        order_sent(&dec->order,
+                   pkt->flags & (PACKET_DISCARD | PACKET_SECOND_FIELD) ? PTS_NONE : pkt->dts);
     if (rc < 0)
         packet_failed(dec);
     return 0;
@@ -281,7 +314,6 @@ static int give_frame(struct cpu_decoder *dec, struct frame **ret, struct error 
     frame->pts = pts;
     frame->duration = duration > 0 ? duration : 0;
     frame->hdr = hdr;
-    /* The container's word on the aspect counts over the stream's. */
     if (dec->sample_aspect.num > 0 && dec->sample_aspect.den > 0)
         frame->sample_aspect = dec->sample_aspect;
     dec->stats.frames++;
@@ -323,6 +355,7 @@ static void decoder_reset(void *handle)
     avcodec_flush_buffers(dec->ctx);
     dec->ctx->flags &= ~AV_CODEC_FLAG_OUTPUT_CORRUPT;
     dec->order.count = 0;
+    dec->order.sent_count = 0;
     dec->draining = false;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/cpu/avframe.h"
+#include "codec/cpu/encoder_headers.h"
 #include "codec/cpu/encoder_setup.h"
 #include "codec/cpu/encoder_stream.h"
 
@@ -22,6 +23,7 @@ struct cpu_encoder {
     struct encoder_params params;
     struct encoder_choice choice;
     AVCodecContext *ctx;
+    bool ctx_used;  /* it was given a frame since it was opened */
     AVFrame *frame; /* empty between calls, as `packet` */
     AVPacket *packet;
     struct buffer *extradata; /* of the first open */
@@ -49,7 +51,10 @@ static void encoder_close(void *handle)
     struct cpu_encoder *enc = handle;
     if (!enc)
         return;
-    avcodec_free_context(&enc->ctx);
+    if (enc->ctx_used)
+        avcodec_free_context(&enc->ctx);
+    else
+        encoder_close_unused(&enc->choice, &enc->ctx);
     av_frame_free(&enc->frame);
     av_packet_free(&enc->packet);
     buffer_unref(&enc->extradata);
@@ -64,15 +69,13 @@ static int open_encoder(struct cpu_encoder *enc, struct error *err)
     int rc = encoder_setup_choose(&enc->params, &enc->choice, err);
     if (rc == 0)
         rc = encoder_setup_open(&enc->params, &enc->choice, &enc->ctx, err);
+    if (rc == 0)
+        rc = encoder_headers(&enc->params, &enc->choice, enc->ctx, &enc->extradata, err);
     if (rc != 0)
         return rc;
     enc->frame = av_frame_alloc();
     enc->packet = av_packet_alloc();
-    if (enc->ctx->extradata_size > 0)
-        enc->extradata = buffer_copy(enc->ctx->extradata, (size_t)enc->ctx->extradata_size);
-    if (!enc->frame || !enc->packet || (enc->ctx->extradata_size > 0 && !enc->extradata))
-        return error_memory(err, "an encoder");
-    return 0;
+    return enc->frame && enc->packet ? 0 : error_memory(err, "an encoder");
 }
 
 static int encoder_open(void **ret, const struct encoder_params *params, struct error *err)
@@ -202,6 +205,7 @@ static int feed(struct cpu_encoder *enc, struct frame *frame, struct error *err)
     av_frame_unref(enc->frame);
     if (rc != 0)
         return rc;
+    enc->ctx_used = true;
     *stamp_at(enc, enc->count++) = (struct stamp){.key = number,
                                                   .pts = frame->pts,
                                                   .duration = frame->duration,
@@ -242,7 +246,8 @@ static int encoder_send(void *handle, struct frame *frame, struct error *err)
     if (enc->pending)
         return RGPU_ERROR_AGAIN;
     if (!frame) {
-        const int rc = enc->draining ? 0 : begin_drain(enc, err);
+        /* There is nothing to come out of an unused one, and SVT-AV1 would wait for it. */
+        const int rc = enc->draining || !enc->ctx_used ? 0 : begin_drain(enc, err);
         enc->draining = enc->draining || rc == 0;
         return rc;
     }
@@ -266,6 +271,7 @@ static int encoder_send(void *handle, struct frame *frame, struct error *err)
 static int reopen(struct cpu_encoder *enc, struct error *err)
 {
     avcodec_free_context(&enc->ctx);
+    enc->ctx_used = false;
     int rc = encoder_setup_open(&enc->params, &enc->choice, &enc->ctx, err);
     if (rc == 0)
         rc = feed(enc, enc->pending, err);
@@ -342,6 +348,8 @@ static int encoder_receive(void *handle, struct packet *ret, struct error *err)
     for (;;) {
         if (!enc->ctx)
             return lost(enc, err);
+        if (!enc->ctx_used)
+            return enc->draining ? RGPU_ERROR_END : RGPU_ERROR_AGAIN;
         const int rc = avcodec_receive_packet(enc->ctx, enc->packet);
         if (rc == 0 && enc->packet->size > 0)
             return give_packet(enc, ret, err);

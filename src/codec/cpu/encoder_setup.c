@@ -11,7 +11,12 @@
 #define SVT_SIZE_MIN 64 /* pixels either way */
 #define X265_SIZE_MIN 32
 #define BFRAMES_MAX 16
-#define KEY_INTERVAL_NONE (1 << 30)
+#define X264_INTERVAL_NONE (1 << 30)
+/* Where nothing is known: more frames than come between two key frames. The AV1 encoders' rate
+ * controls walk through so many at each open; 2^30 takes them seconds. */
+#define AV1_INTERVAL_MAX (1 << 20)
+/* SVT-AV1 refuses more, libaom's counters overflow. */
+#define AV1_BIT_RATE_BPS_MAX 100000000
 
 /* ---- profiles and formats -------------------------------------------------------------------- */
 
@@ -55,8 +60,9 @@ static int profile_unknown(const struct encoder_params *params, struct error *er
         if (!strcmp(profiles[i].codec, params->codec))
             used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
                                      profiles[i].name);
-    return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s has no profile \"%s\" here; use one of %s",
-                     params->codec, params->profile, names);
+    return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                     "%s has no profile \"%s\" here; give --profile one of %s", params->codec,
+                     params->profile, names);
 }
 
 static int chroma_class(enum pixel_format format)
@@ -157,11 +163,18 @@ static int check_rate(const struct encoder_params *params, struct error *err)
 {
     const int quality_max = !strcmp(params->codec, "av1") ? 63 : 51;
     if (params->rate == RATE_QUALITY && (params->quality < 0 || params->quality > quality_max))
-        return error_set(err, RGPU_ERROR_PARAM, "%s: quality %d is outside 0 to %d", params->codec,
-                         params->quality, quality_max);
-    if (params->rate != RATE_QUALITY && params->bit_rate_bps < 1000)
-        return error_set(err, RGPU_ERROR_PARAM, "%s: a bit rate of %lld bit/s is below 1000",
-                         params->codec, (long long)params->bit_rate_bps);
+        return error_set(err, RGPU_ERROR_PARAM, "%s: --quality %d is outside 0 to %d",
+                         params->codec, params->quality, quality_max);
+    if (params->rate != RATE_QUALITY && params->bit_rate_bps < BIT_RATE_BPS_MIN)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s: a bit rate of %lld bit/s is below %d; raise --bitrate", params->codec,
+                         (long long)params->bit_rate_bps, BIT_RATE_BPS_MIN);
+    if (params->rate != RATE_QUALITY && !strcmp(params->codec, "av1") &&
+        params->bit_rate_bps > AV1_BIT_RATE_BPS_MAX)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "av1: a bit rate of %lld kbit/s is above the %d that its encoders take; "
+                         "lower --bitrate",
+                         (long long)params->bit_rate_bps / 1000, AV1_BIT_RATE_BPS_MAX / 1000);
     if (params->speed < 0 || params->speed > 7)
         return error_set(err, RGPU_ERROR_PARAM, "%s: speed p%d is outside p1 to p7", params->codec,
                          params->speed);
@@ -209,19 +222,19 @@ static int check_profile(const struct encoder_params *params, const struct encod
     if (named && (info->depth < p->depth_min || info->depth > p->depth_max ||
                   chroma_class(params->format) > p->chroma_max))
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "%s: profile %s does not take %s; leave the profile out or convert",
-                         params->codec, p->name, info->name);
+                         "%s: profile %s does not take %s; leave --profile out", params->codec,
+                         p->name, info->name);
     const bool lossless = params->rate == RATE_QUALITY && params->quality == 0;
     if (lossless && choice->kind == ENCODER_X264 && named && strcmp(p->name, "high444") != 0)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "h264: profile %s has no lossless coding; leave the profile out, or use "
-                         "a quality of 1 and more",
+                         "h264: profile %s has no lossless coding; leave --profile out, give "
+                         "high444, or use a --quality of 1 and more",
                          p->name);
     const bool baseline = named && !strcmp(p->name, "baseline");
     if (baseline && (params->bframes > 0 || interlaced(params)))
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "h264: profile baseline has no B-frames and no interlaced coding; use "
-                         "main or high");
+                         "h264: profile baseline has no B-frames and no interlaced coding; give "
+                         "--profile main or high");
     if (interlaced(params) && choice->kind != ENCODER_X264)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: interlaced coding is not to be had; deinterlace, or use h264",
@@ -243,7 +256,7 @@ int encoder_setup_choose(const struct encoder_params *params, struct encoder_cho
     if (!find_encoder(params->codec, params, &choice))
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "av1: SVT-AV1 has no lossless coding and no pictures below %dx%d; use a "
-                         "quality of 1 and more, or h264 or hevc",
+                         "--quality of 1 and more, or --codec h264 or hevc",
                          SVT_SIZE_MIN, SVT_SIZE_MIN);
     int rc = check_rate(params, err);
     if (rc == 0)
@@ -349,6 +362,13 @@ static void x264_options(const struct encoder_params *params, struct options *o)
         set(o, "x264-params", list.text);
 }
 
+/* Frames that x265 looks ahead with these parameters; it wants more of them than B-frames. */
+static int x265_lookahead(const struct encoder_params *params)
+{
+    static const int frames[] = {5, 15, 15, 20, 25, 40, 40};
+    return params->low_latency ? 0 : frames[speed_of(params) - 1];
+}
+
 static void x265_options(const struct encoder_params *params, struct options *o)
 {
     struct list list = {0};
@@ -359,6 +379,8 @@ static void x265_options(const struct encoder_params *params, struct options *o)
         set(o, "profile", params->profile);
     set(o, "forced-idr", "1");
     list_add(&list, "log-level=none:scenecut=0:keyint=-1:repeat-headers=1:info=0");
+    if (params->bframes > 0 && params->bframes >= x265_lookahead(params))
+        list_add(&list, "rc-lookahead=%d", params->bframes + 1);
     if (params->threads > 0)
         list_add(&list, "pools=%d", params->threads);
     if (params->rate == RATE_QUALITY && params->quality == 0)
@@ -369,6 +391,16 @@ static void x265_options(const struct encoder_params *params, struct options *o)
     set(o, "x265-params", list.text);
 }
 
+/* Frames after which an AV1 encoder would make a key frame by itself. It is drained and opened
+ * again before that; but it spends its bits as if it were to go on for so long. Frames may come in
+ * bursts of several times the usual rate. */
+static int av1_interval(const struct encoder_params *params)
+{
+    const int known =
+        params->gop_frames_max > 0 ? params->gop_frames_max : params->gop_frames_usual;
+    return known > 0 && known < AV1_INTERVAL_MAX / 8 ? 8 * known : AV1_INTERVAL_MAX;
+}
+
 static void svt_options(const struct encoder_params *params, struct options *o)
 {
     static const int presets[] = {12, 10, 9, 8, 6, 5, 4};
@@ -377,7 +409,7 @@ static void svt_options(const struct encoder_params *params, struct options *o)
     if (params->rate == RATE_QUALITY)
         set_int(o, "crf", params->quality);
     /* Without end is for constant quality only. */
-    list_add(&list, "scd=0:keyint=%d", params->rate == RATE_QUALITY ? -1 : KEY_INTERVAL_NONE);
+    list_add(&list, "scd=0:keyint=%d", params->rate == RATE_QUALITY ? -1 : av1_interval(params));
     if (params->threads > 0)
         list_add(&list, "lp=%d", params->threads);
     /* Its constant bit rate exists only without reordering. */
@@ -454,15 +486,18 @@ static void set_context(AVCodecContext *ctx, const struct encoder_params *params
         ctx->flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME;
         ctx->field_order = params->field_order == FIELD_TOP_FIRST ? AV_FIELD_TT : AV_FIELD_BB;
     }
+    /* What encoders tell of each run is of no interest to a program that shows libavcodec's lines.
+     */
+    ctx->log_level_offset = AV_LOG_VERBOSE - AV_LOG_INFO;
     ctx->thread_count = params->threads > 0 ? params->threads : 0;
     if (kind == ENCODER_X265 && params->low_latency)
         ctx->thread_count = 1;
     if (params->bframes >= 0 && encoder_setup_real_time(kind))
         ctx->max_b_frames = params->bframes;
     if (kind == ENCODER_X264)
-        ctx->gop_size = KEY_INTERVAL_NONE;
+        ctx->gop_size = X264_INTERVAL_NONE;
     if (kind == ENCODER_AOM)
-        ctx->gop_size = ctx->keyint_min = KEY_INTERVAL_NONE;
+        ctx->gop_size = ctx->keyint_min = av1_interval(params);
     set_rate(ctx, params, kind);
 }
 

@@ -23,7 +23,8 @@ enum pixel_format encoder_setup_format(const char *codec, const char *profile,
 int encoder_setup_choose(const struct encoder_params *params, struct encoder_choice *ret,
                          struct error *err);
 
-/* Opens the chosen encoder; its time base is that of encoder_setup_time_base. */
+/* Opens the chosen encoder; its time base is the parameters', or one tick a frame
+ * (encoder_setup_real_time). */
 int encoder_setup_open(const struct encoder_params *params, const struct encoder_choice *choice,
                        AVCodecContext **ret, struct error *err);
 

@@ -1,10 +1,11 @@
 #include "codec/cpu/scaler.h"
 
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/cpu/backend.h"
+#include "codec/cpu/recolor.h"
 #include "codec/cpu/scaler_plan.h"
 #include "codec/cpu/scaler_pool.h"
 #include "codec/cpu/scaler_rows.h"
@@ -13,7 +14,9 @@
 
 #define PRIMARIES_BT2020 9
 #define MATRIX_BT709 1
+#define MATRIX_FCC 4
 #define MATRIX_BT601 6
+#define MATRIX_ST240M 7
 #define MATRIX_BT2020 9
 
 /* A run of lines of one component in memory. */
@@ -42,7 +45,9 @@ struct target {
 };
 
 struct scaler {
-    struct scaler_params params;
+    struct scaler_params params; /* behind `recolor`; outputs have the size of their areas */
+    enum pixel_format format;    /* of the source */
+    struct recolor *recolor;     /* NULL: the colours stay */
     struct scaler_plan plan;
     struct target targets[RENDITIONS_MAX];
     struct rgb_weights weights[3]; /* of Y, U, V where the source is RGB */
@@ -76,6 +81,19 @@ static int component_width(enum pixel_format format, int group, int width)
 static uint8_t *plane_line(const struct frame *f, int plane, int fields, int field, int line)
 {
     return f->data[plane] + f->stride[plane] * ((ptrdiff_t)line * fields + field);
+}
+
+/* Line `line` of a field of what the picture takes up of an output's plane. */
+static uint8_t *area_line(const struct scaler *s, int output, int plane, int field, int line)
+{
+    const struct scaler_output *out = &s->params.outputs[output];
+    const struct frame *f = s->out[output];
+    const struct pixel_info *info = pixel_info(f->format);
+    const int x = plane ? out->area.x >> info->shift_x : out->area.x;
+    const int y = plane ? out->area.y >> info->shift_y : out->area.y;
+    const int bytes = (info->depth > 8 ? 2 : 1) * (plane && info->planes == 2 ? 2 : 1);
+    return plane_line(f, plane, s->plan.fields, field, line) + f->stride[plane] * y +
+           (ptrdiff_t)x * bytes;
 }
 
 static void unpack_rgb(const struct scaler *s, int group, int field, int first, int count,
@@ -180,24 +198,23 @@ static void pack(const struct scaler *s, const struct worker *w, int output, int
 {
     const struct frame *f = s->out[output];
     const struct pixel_info *info = pixel_info(f->format);
-    const int n = component_width(f->format, group, f->width);
-    const int fields = s->plan.fields;
+    const int n = component_width(f->format, group, s->params.outputs[output].width);
     for (int y = 0; y < stripe->dst_lines; y++) {
         const int line = stripe->dst_line + y;
         const uint8_t *a = from[0].data + from[0].stride * y;
         if (group != GROUP_CHROMA) {
-            pack_line(s, w, output, 0, bytes, line, a, plane_line(f, 0, fields, field, line), n);
+            pack_line(s, w, output, 0, bytes, line, a, area_line(s, output, 0, field, line), n);
             continue;
         }
         const uint8_t *b = from[1].data + from[1].stride * y;
         if (info->planes != 2) {
-            pack_line(s, w, output, 1, bytes, line, a, plane_line(f, 1, fields, field, line), n);
-            pack_line(s, w, output, 2, bytes, line, b, plane_line(f, 2, fields, field, line), n);
+            pack_line(s, w, output, 1, bytes, line, a, area_line(s, output, 1, field, line), n);
+            pack_line(s, w, output, 2, bytes, line, b, area_line(s, output, 2, field, line), n);
             continue;
         }
         pack_line(s, w, output, 1, bytes, line, a, w->row[0], n);
         pack_line(s, w, output, 2, bytes, line, b, w->row[1], n);
-        uint8_t *to = plane_line(f, 1, fields, field, line);
+        uint8_t *to = area_line(s, output, 1, field, line);
         if (info->depth == 8)
             s->rows->merge8(w->row[0], w->row[1], to, n);
         else
@@ -229,8 +246,9 @@ static int scale_stripe(const struct scaler *s, const struct worker *w, int outp
     const struct pixel_info *info = pixel_info(f->format);
     const int fields = s->plan.fields;
     const int bytes = s->plan.sample_bytes;
-    const bool direct =
-        bytes == 1 && info->depth == 8 && (t->group == GROUP_LUMA || info->planes != 2);
+    /* zimg writes to aligned lines only. */
+    const bool direct = bytes == 1 && info->depth == 8 && !s->params.outputs[output].area.width &&
+                        (t->group == GROUP_LUMA || info->planes != 2);
     struct lines lines[2];
     for (int c = 0; c < (t->group == GROUP_CHROMA ? 2 : 1); c++) {
         lines[c] = w->src[c];
@@ -329,7 +347,24 @@ static int check_params(const struct scaler_params *p, struct error *err)
 
 static bool is_same(const struct scaler_params *p, const struct scaler_output *out)
 {
-    return out->width == p->width && out->height == p->height && out->format == p->format;
+    const struct pixel_info *info = pixel_info(p->format);
+    const bool sited = info->shift_x || info->shift_y;
+    if (sited && p->target.chroma && p->color.chroma && p->target.chroma != p->color.chroma)
+        return false;
+    return out->width == p->width && out->height == p->height && out->format == p->format &&
+           !out->area.width;
+}
+
+static bool area_fits(const struct scaler_output *out, bool interlaced)
+{
+    const struct pixel_info *info = pixel_info(out->format);
+    const int step_x = 1 << info->shift_x, step_y = (interlaced ? 2 : 1) << info->shift_y;
+    return !out->area.width ||
+           (out->area.x >= 0 && out->area.y >= 0 && out->area.width > 0 && out->area.height > 0 &&
+            out->area.width <= out->width - out->area.x &&
+            out->area.height <= out->height - out->area.y && out->area.x % step_x == 0 &&
+            out->area.width % step_x == 0 && out->area.y % step_y == 0 &&
+            out->area.height % step_y == 0);
 }
 
 static int check_output(const struct scaler_params *p, int i, struct error *err)
@@ -342,6 +377,9 @@ static int check_output(const struct scaler_params *p, int i, struct error *err)
                          "scaler: output %d of %dx%d in format %d is not possible; sizes must be "
                          "even and at most %d",
                          i, out->width, out->height, (int)out->format, FRAME_SIZE_MAX);
+    if (!area_fits(out, p->interlaced))
+        return error_set(err, RGPU_ERROR_PARAM, "scaler: output %d has no area of %dx%d at %d, %d",
+                         i, out->area.width, out->area.height, out->area.x, out->area.y);
     if (scaler_is_rgb(out->format))
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "scaler: output %d would be %s; YUV or grey is possible, such as yuv420p",
@@ -352,10 +390,21 @@ static int check_output(const struct scaler_params *p, int i, struct error *err)
 /* H.273 matrix for a source that is RGB. */
 static uint8_t rgb_matrix(const struct scaler_params *p)
 {
+    if (p->target.matrix)
+        return p->target.matrix;
     if (p->color.primaries == PRIMARIES_BT2020)
         return MATRIX_BT2020;
     return p->height >= 720 ? MATRIX_BT709 : MATRIX_BT601;
 }
+
+/* Weights of red and blue; BT.601's are those of all other codes. */
+static const struct {
+    uint8_t code;
+    double kr, kb;
+} matrices[] = {{MATRIX_BT709, 0.2126, 0.0722},
+                {MATRIX_FCC, 0.3, 0.11},
+                {MATRIX_ST240M, 0.212, 0.087},
+                {MATRIX_BT2020, 0.2627, 0.0593}};
 
 static int32_t fixed(double v)
 {
@@ -369,8 +418,13 @@ static void set_weights(struct scaler *s)
     const struct scaler_params *p = &s->params;
     const int depth = pixel_info(p->format)->depth;
     const uint8_t matrix = rgb_matrix(p);
-    const double kr = matrix == MATRIX_BT2020 ? 0.2627 : matrix == MATRIX_BT709 ? 0.2126 : 0.299;
-    const double kb = matrix == MATRIX_BT2020 ? 0.0593 : matrix == MATRIX_BT709 ? 0.0722 : 0.114;
+    double kr = 0.299, kb = 0.114;
+    for (size_t i = 0; i < sizeof(matrices) / sizeof(matrices[0]); i++) {
+        if (matrices[i].code == matrix) {
+            kr = matrices[i].kr;
+            kb = matrices[i].kb;
+        }
+    }
     const bool limited = p->color.range == RANGE_LIMITED;
     const int black = limited ? 16 << (depth - 8) : 0;
     const double unit = limited ? 219 << (depth - 8) : (1 << depth) - 1;
@@ -466,10 +520,7 @@ static int add_worker(struct scaler *s, struct worker *w, struct error *err)
 
 static int count_workers(const struct scaler *s)
 {
-    int count = s->params.threads;
-    cpu_set_t cpus;
-    if (!count)
-        count = sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : CPU_COUNT(&cpus);
+    int count = s->params.threads ? s->params.threads : cpu_cores();
     count = count > SCALER_THREADS_MAX ? SCALER_THREADS_MAX : count;
     count = count > s->tasks_count ? s->tasks_count : count;
     return count < 1 ? 1 : count;
@@ -485,11 +536,15 @@ static int set_up(struct scaler *s, int band_lines, struct error *err)
         int rc = check_output(p, i, err);
         if (rc)
             return rc;
-        const struct scaler_output *out = &p->outputs[i];
+        struct scaler_output *out = &s->params.outputs[i];
         s->targets[i].pool = frame_pool_new(out->format, out->width, out->height);
         if (!s->targets[i].pool)
             return error_memory(err, "the scaler's frames");
         set_pack(p, &s->targets[i], out->format);
+        if (out->area.width) {
+            out->width = out->area.width;
+            out->height = out->area.height;
+        }
         active |= 1U << i;
     }
     if (scaler_is_rgb(p->format))
@@ -518,6 +573,7 @@ static void scaler_close(void *handle)
     if (!s)
         return;
     scaler_pool_free(&s->pool);
+    recolor_close(s->recolor);
     for (int i = 0; i < s->workers_count; i++)
         free(s->workers[i].block);
     free(s->workers);
@@ -539,7 +595,11 @@ int cpu_scaler_open_banded(void **ret, const struct scaler_params *params, int b
     if (!s)
         return error_memory(err, "the scaler");
     s->params = *params;
-    rc = set_up(s, band_lines, err);
+    s->format = params->format;
+    if (recolor_needed(params))
+        rc = recolor_open(&s->recolor, &s->params, err);
+    if (!rc)
+        rc = set_up(s, band_lines, err);
     if (rc) {
         scaler_close(s);
         return rc;
@@ -555,25 +615,48 @@ static int scaler_open(void **ret, const struct scaler_params *params, struct er
 
 /* ---- run ------------------------------------------------------------------------------------ */
 
-/* The output shows the source's picture area, so its samples' shape follows from the sizes. */
-static struct rational scaled_aspect(const struct scaler_params *p, struct rational aspect,
-                                     const struct scaler_output *out)
+static void fill_line(const struct frame *f, int plane, int line, int from, int to, uint16_t value)
 {
-    const int64_t num = (int64_t)p->width * out->height;
-    const int64_t den = (int64_t)p->height * out->width;
-    if (num == den)
-        return aspect;
-    const bool known = aspect.num > 0 && aspect.den > 0;
-    const struct rational ratio = rational_reduce(num, den);
-    return rational_reduce(ratio.num * (int64_t)(known ? aspect.num : 1),
-                           ratio.den * (int64_t)(known ? aspect.den : 1));
+    uint8_t *at = plane_line(f, plane, 1, 0, line);
+    if (pixel_info(f->format)->depth == 8)
+        memset(at + from, value, (size_t)(to - from));
+    for (int x = from; pixel_info(f->format)->depth > 8 && x < to; x++)
+        ((uint16_t *)(void *)at)[x] = value;
+}
+
+/* Black around the area of an output. */
+static void fill_bars(const struct scaler *s, int output)
+{
+    const struct scaler_output *out = &s->params.outputs[output];
+    const struct frame *f = s->out[output];
+    const struct pixel_info *info = pixel_info(f->format);
+    const int left = s->targets[output].pack[GROUP_LUMA].left;
+    const int black = f->color.range == RANGE_FULL ? 0 : 16 << (info->depth - 8);
+    const int x_end = out->area.x + out->area.width, y_end = out->area.y + out->area.height;
+    for (int p = 0; p < info->planes; p++) {
+        const uint16_t value = (uint16_t)((p ? 1 << (info->depth - 1) : black) << left);
+        const int width = pixel_plane_width(f->format, p, f->width);
+        const int from = pixel_plane_width(f->format, p, out->area.x);
+        const int to = pixel_plane_width(f->format, p, x_end);
+        const int top = pixel_plane_height(f->format, p, out->area.y);
+        const int bottom = pixel_plane_height(f->format, p, y_end);
+        for (int y = 0; y < pixel_plane_height(f->format, p, f->height); y++) {
+            const bool beside = y >= top && y < bottom;
+            fill_line(f, p, y, 0, beside ? from : width, value);
+            if (beside)
+                fill_line(f, p, y, to, width, value);
+        }
+    }
 }
 
 static void set_props(const struct scaler *s, int output, const struct frame *source)
 {
+    const struct color *target = &s->params.target;
     struct frame *f = s->out[output];
     frame_copy_props(f, source);
-    f->sample_aspect = scaled_aspect(&s->params, source->sample_aspect, &s->params.outputs[output]);
+    f->sample_aspect = (struct rational){0};
+    if (target->chroma)
+        f->color.chroma = target->chroma;
     if (!scaler_is_rgb(s->params.format))
         return;
     f->color.matrix = rgb_matrix(&s->params);
@@ -588,21 +671,10 @@ static void drop_outputs(struct scaler *s)
         frame_unref(&s->out[i]);
 }
 
-static int scaler_run(void *handle, struct frame *source, uint32_t mask, struct frame **ret,
-                      struct error *err)
+/* Makes the outputs in `mask` of a frame as the graphs take it. */
+static int run(struct scaler *s, struct frame *source, uint32_t mask, struct error *err)
 {
-    struct scaler *s = handle;
     const struct scaler_params *p = &s->params;
-    if (source->place != PLACE_HOST || source->format != p->format || source->width != p->width ||
-        source->height != p->height) {
-        const struct pixel_info *info = pixel_info(source->format);
-        return error_set(err, RGPU_ERROR_PARAM,
-                         "scaler: opened for %dx%d %s in host memory, but the frame is %dx%d %s%s; "
-                         "open a new one for it",
-                         p->width, p->height, pixel_info(p->format)->name, source->width,
-                         source->height, info ? info->name : "of no format",
-                         source->place == PLACE_HOST ? "" : " on a device");
-    }
     bool work = false;
     for (int i = 0; i < p->outputs_count; i++) {
         if (!(mask >> i & 1))
@@ -617,20 +689,47 @@ static int scaler_run(void *handle, struct frame *source, uint32_t mask, struct 
             return error_memory(err, "a scaled frame");
         }
         set_props(s, i, source);
+        if (p->outputs[i].area.width)
+            fill_bars(s, i);
         work = true;
     }
-    if (work) {
-        s->source = source;
-        s->mask = mask;
-        __atomic_store_n(&s->failed, 0, __ATOMIC_RELAXED);
-        scaler_pool_run(s->pool, s->tasks_count, run_task, s);
-        s->source = NULL;
-        if (__atomic_load_n(&s->failed, __ATOMIC_RELAXED)) {
-            drop_outputs(s);
-            return error_set(err, RGPU_ERROR_INTERNAL, "scaler: zimg failed on a frame of %dx%d",
-                             p->width, p->height);
-        }
+    if (!work)
+        return 0;
+    s->source = source;
+    s->mask = mask;
+    __atomic_store_n(&s->failed, 0, __ATOMIC_RELAXED);
+    scaler_pool_run(s->pool, s->tasks_count, run_task, s);
+    s->source = NULL;
+    if (__atomic_load_n(&s->failed, __ATOMIC_RELAXED)) {
+        drop_outputs(s);
+        return error_set(err, RGPU_ERROR_INTERNAL, "scaler: zimg failed on a frame of %dx%d",
+                         p->width, p->height);
     }
+    return 0;
+}
+
+static int scaler_run(void *handle, struct frame *source, uint32_t mask, struct frame **ret,
+                      struct error *err)
+{
+    struct scaler *s = handle;
+    const struct scaler_params *p = &s->params;
+    if (source->place != PLACE_HOST || source->format != s->format || source->width != p->width ||
+        source->height != p->height) {
+        const struct pixel_info *info = pixel_info(source->format);
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "scaler: opened for %dx%d %s in host memory, but the frame is %dx%d %s%s; "
+                         "open a new one for it",
+                         p->width, p->height, pixel_info(s->format)->name, source->width,
+                         source->height, info ? info->name : "of no format",
+                         source->place == PLACE_HOST ? "" : " on a device");
+    }
+    struct frame *recolored = NULL;
+    int rc = s->recolor ? recolor_run(s->recolor, source, &recolored, err) : 0;
+    if (!rc)
+        rc = run(s, recolored ? recolored : source, mask, err);
+    frame_unref(&recolored);
+    if (rc)
+        return rc;
     for (int i = 0; i < p->outputs_count; i++)
         if (mask >> i & 1)
             ret[i] = s->out[i];

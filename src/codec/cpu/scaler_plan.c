@@ -268,6 +268,8 @@ static int plan_group(struct scaler_plan *plan, const struct scaler_params *para
                       int field, int band_lines, struct error *err)
 {
     enum chroma_location at = (enum chroma_location)params->color.chroma;
+    enum chroma_location out_at =
+        params->target.chroma ? (enum chroma_location)params->target.chroma : at;
     struct axis src_x = axis_x(params->format, group, params->width, at);
     struct axis src_y = axis_y(params->format, group, params->height, at, plan->fields, field);
     struct mapping map_x[RENDITIONS_MAX], map_y[RENDITIONS_MAX], cut[RENDITIONS_MAX];
@@ -278,8 +280,8 @@ static int plan_group(struct scaler_plan *plan, const struct scaler_params *para
         const struct scaler_output *out = &params->outputs[i];
         if (!(plan->active >> i & 1) || !has_group(out->format, group))
             continue;
-        dst_x[i] = axis_x(out->format, group, out->width, at);
-        dst_y[i] = axis_y(out->format, group, out->height, at, plan->fields, field);
+        dst_x[i] = axis_x(out->format, group, out->width, out_at);
+        dst_y[i] = axis_y(out->format, group, out->height, out_at, plan->fields, field);
         map_x[i] = map_axis(src_x, params->width, dst_x[i], out->width);
         map_y[i] = map_axis(src_y, params->height, dst_y[i], out->height);
         cut[count] = map_y[i];

@@ -1,10 +1,11 @@
 #include "codec/cpu/scaler_pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/thread.h"
 
 struct scaler_pool {
     pthread_mutex_t lock;
@@ -63,16 +64,11 @@ int scaler_pool_new(struct scaler_pool **ret, int workers, struct error *err)
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->idle, NULL);
-    /* Signals belong to the program's own threads. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = 0;
     while (!failed && pool->threads < workers - 1) {
-        failed = pthread_create(&pool->thread[pool->threads], NULL, worker_main, pool);
+        failed = thread_start(&pool->thread[pool->threads], worker_main, pool);
         pool->threads += !failed;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
         int started = pool->threads;
         scaler_pool_free(&pool);

@@ -2,6 +2,8 @@
  * of a kind fail, until a run has fewer calls than that.
  *
  *     rgpu_faulty KIND OUTPUT STEP WORDS...    "OUT" among the words becomes the output's path
+ *     rgpu_faulty kill NTH WORDS...            one run, killed in front of the Nth call (0: never);
+ *                                              prints how many there were
  *
  * Whatever fails, the command must end by itself, with a documented code; then either with one line
  * of error and nothing left in the folder, or with a whole output. Whole is one with the bytes of
@@ -217,13 +219,26 @@ static int kind_find(const char *name)
     return -1;
 }
 
+/* argv[0] is any word. */
+static int killed(long nth, int argc, char **argv)
+{
+    fault_arm(FAULT_kill, nth);
+    int status = rgpu_main(argc, argv);
+    long calls = fault_calls();
+    fault_arm(FAULT_kill, 0);
+    printf("%ld\n", calls);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     int kind = argc > 4 ? kind_find(argv[1]) : -1;
     long step = argc > 4 ? strtol(argv[3], NULL, 10) : 0;
     const char *patience = getenv("RGPU_FAULT_SECONDS"), *base = getenv("TMPDIR");
+    if (argc > 3 && strcmp(argv[1], "kill") == 0)
+        return killed(strtol(argv[2], NULL, 10), argc - 2, argv + 2);
     if (kind < 0 || step < 1 || argc - 4 > WORDS_MAX) {
-        fprintf(stderr, "rgpu_faulty KIND OUTPUT STEP WORDS...\n");
+        fprintf(stderr, "rgpu_faulty KIND OUTPUT STEP WORDS...\nrgpu_faulty kill NTH WORDS...\n");
         return 2;
     }
     if (patience)

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +38,16 @@ long fault_calls(void)
 
 static bool fails(enum fault_kind kind)
 {
-    if (atomic_load(&armed_kind) != (int)kind)
+    const int armed = atomic_load(&armed_kind);
+    if (armed == FAULT_kill &&
+        (kind == FAULT_open || kind == FAULT_write || kind == FAULT_read || kind == FAULT_kill)) {
+        if (atomic_fetch_add(&calls, 1) + 1 == atomic_load(&left)) {
+            fprintf(stderr, "killed at %s\n", kind == FAULT_read ? "read" : "file");
+            kill(getpid(), SIGKILL);
+        }
+        return false;
+    }
+    if (armed != (int)kind || kind == FAULT_kill)
         return false;
     atomic_fetch_add(&calls, 1);
     return atomic_load(&left) > 0 && atomic_fetch_sub(&left, 1) == 1;
@@ -158,6 +169,8 @@ int __wrap_openat(int dir, const char *path, int flags, ...)
     va_start(args, flags);
     mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
     va_end(args);
+    if ((flags & O_TMPFILE) == O_TMPFILE && getenv("RGPU_FAULT_PLAIN"))
+        return minus(EOPNOTSUPP);
     return fails(FAULT_open) ? minus(EMFILE) : __real_openat(dir, path, flags, mode);
 }
 
@@ -172,10 +185,26 @@ WRAP(write, int, fdatasync, (int fd), (fd), minus(EIO))
 WRAP(write, int, rename, (const char *from, const char *to), (from, to), minus(EACCES))
 WRAP(write, int, renameat, (int dir, const char *from, int dir2, const char *to),
      (dir, from, dir2, to), minus(EACCES))
-WRAP(write, int, renameat2, (int dir, const char *from, int dir2, const char *to, unsigned flags),
-     (dir, from, dir2, to, flags), minus(EACCES))
+
+int __real_renameat2(int dir, const char *from, int dir2, const char *to, unsigned flags);
+int __wrap_renameat2(int dir, const char *from, int dir2, const char *to, unsigned flags);
+int __wrap_renameat2(int dir, const char *from, int dir2, const char *to, unsigned flags)
+{
+    if (getenv("RGPU_FAULT_PLAIN"))
+        return minus(EINVAL);
+    return fails(FAULT_write) ? minus(EACCES) : __real_renameat2(dir, from, dir2, to, flags);
+}
+
 WRAP(write, int, linkat, (int dir, const char *from, int dir2, const char *to, int flags),
      (dir, from, dir2, to, flags), minus(EACCES))
+
+WRAP(read, int, av_read_frame, (AVFormatContext * format, AVPacket *pkt), (format, pkt),
+     AVERROR(EIO))
+
+/* What may fail without harm: only places to be killed at. */
+WRAP(kill, int, unlinkat, (int dir, const char *path, int flags), (dir, path, flags), 0)
+WRAP(kill, int, flock, (int fd, int operation), (fd, operation), 0)
+WRAP(kill, int, syncfs, (int fd), (fd), 0)
 
 WRAP(thread, int, pthread_create,
      (pthread_t * ret, const pthread_attr_t *attr, void *(*start)(void *), void *opaque),

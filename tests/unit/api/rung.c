@@ -71,7 +71,10 @@ static void test_size_is_a_box(void **state)
 {
     (void)state;
     const struct track track = source(1920, 1080);
-    struct rung rung = resolve(&track, &(struct rgpu_rung){.width = 640, .height = 480});
+    struct rung rung = resolve(&track, &(struct rgpu_rung){.width = 853, .height = 480});
+    assert_int_equal(rung.rendition.width, 852); /* an odd box is not gone over */
+    assert_int_equal(rung.rendition.height, 480);
+    rung = resolve(&track, &(struct rgpu_rung){.width = 640, .height = 480});
     assert_int_equal(rung.rendition.width, 640);
     assert_int_equal(rung.rendition.height, 360);
     rung = resolve(&track, &(struct rgpu_rung){.height = 540});
@@ -113,6 +116,9 @@ static void test_rates(void **state)
     assert_int_equal(rung.rendition.bframes, -1);
     rung = resolve(&track, &(struct rgpu_rung){.bframes = -1});
     assert_int_equal(rung.rendition.bframes, 0);
+    rung = resolve(&track, &(struct rgpu_rung){.quality = 63, .codec = "av1"});
+    assert_int_equal(rung.rendition.quality, 63);
+    assert_int_equal(rung.rendition.bframes, -1);
 }
 
 static void refused(const struct rgpu_rung *want, const char *named)
@@ -135,6 +141,11 @@ static void test_what_is_refused_is_named(void **state)
     refused(&(struct rgpu_rung){.quality = -2}, "-2");
     refused(&(struct rgpu_rung){.speed = 8}, "p8");
     refused(&(struct rgpu_rung){.bframes = 17}, "17");
+    refused(&(struct rgpu_rung){.bframes = 2, .codec = "av1"}, "--bframes");
+    refused(&(struct rgpu_rung){.bframes = -1, .codec = "av1"}, "--bframes");
+    refused(&(struct rgpu_rung){.quality = 52}, "1 to 51");
+    refused(&(struct rgpu_rung){.quality = 52, .codec = "hevc"}, "1 to 51");
+    refused(&(struct rgpu_rung){.profile = "a-name-that-is-longer-than-all"}, "--profile");
     refused(&(struct rgpu_rung){.fps_max = (double)NAN}, "frame rate");
     refused(&(struct rgpu_rung){.bitrate_kbps = -5}, "-5");
 }

@@ -6,11 +6,17 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +24,9 @@
 
 #include "films.h"
 #include "support/clip.h"
+
+#define LONG_TS                                                                                    \
+    "-f lavfi -i testsrc2=size=64x48:rate=25:duration=40 -c:v libx264 -preset ultrafast -g 25"
 
 #define PARAMS(...)                                                                                \
     &(const struct rgpu_transcode_params)                                                          \
@@ -44,16 +53,22 @@ static struct rgpu_progress progress_of(rgpu_transcode *job)
     return progress;
 }
 
-/* Waits for the end, with an eye on what may only grow. */
+/* Waits for the end, with an eye on what may only grow while the state is the same. */
 static int watch(rgpu_transcode *job)
 {
     double percent = -1, position = 0;
+    enum rgpu_state state = RGPU_STATE_OPENING;
     int ret;
     while ((ret = rgpu_transcode_wait(job, 5)) == RGPU_ERROR_AGAIN) {
         const struct rgpu_progress p = progress_of(job);
+        assert_true(p.state >= state);
+        if (p.state > RGPU_STATE_VERIFYING)
+            continue; /* it has ended since the wait */
+        if (p.state != state)
+            percent = -1, position = 0;
+        state = p.state;
         assert_true(p.percent >= percent && p.percent <= 100);
         assert_true(p.position_seconds >= position);
-        assert_true(p.state == RGPU_STATE_RUNNING || p.state == RGPU_STATE_VERIFYING);
         assert_string_equal(rgpu_transcode_message(job), "");
         percent = p.percent;
         position = p.position_seconds;
@@ -408,6 +423,127 @@ static void test_warnings(void **state)
     rgpu_transcode_close(&job);
 }
 
+static int warnings_with(rgpu_transcode *job, const char *text)
+{
+    int count = 0;
+    for (int i = 0; rgpu_transcode_warning(job, i); i++)
+        count += strstr(rgpu_transcode_warning(job, i), text) != NULL;
+    return count;
+}
+
+/* Those of the second file too, and those that come up while it is written; each once. */
+static void test_late_warnings(void **state)
+{
+    (void)state;
+    static const struct rgpu_rung rungs[] = {{.height = 46, .speed = 1}, {.preset = "source"}};
+    rgpu_transcode *job =
+        open_job(PARAMS(.input = film_path(FILM), .output = in_folder(film_folder(), "{}.mkv"),
+                        .rungs = rungs, .rungs_count = 2, .start_seconds = 0.7));
+    assert_int_equal(watch(job), 0);
+    assert_int_equal(warnings_with(job, "copied video begins 0."), 1);
+    rgpu_transcode_close(&job);
+}
+
+static int videos_in(const char *path)
+{
+    return (int)film_number("ffprobe -v error -select_streams v -show_entries stream=index -of "
+                            "csv=p=0 %s | grep [0-9] | sort -u | wc -l",
+                            path);
+}
+
+/* Other video tracks are copied, or it is said that they are not. */
+static void test_other_videos(void **state)
+{
+    (void)state;
+    assert_true(clip_make("two.mkv",
+                          "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -f lavfi -i "
+                          "testsrc=size=80x60:rate=25:duration=1 -f lavfi -i "
+                          "sine=duration=1 -f lavfi -i sine=duration=1 -map 0 -map 1 -map 2 "
+                          "-map 3 -c:v libx264 -preset ultrafast -c:a:0 aac -c:a:1 mp3"));
+    static const struct rgpu_rung one[] = {{.height = 46, .speed = 1}};
+    static const struct {
+        const char *map, *out;
+        int videos, said;
+    } cases[] = {
+        {NULL, "o.mkv", 2, 0},  {"0,1", "o.mkv", 2, 0}, {NULL, "o.mp4", 2, 0},
+        {"v", "o.ts", 2, 0},    {NULL, "o.flv", 1, 1},  {"v", "hls/", 1, 1},
+        {NULL, "{}.mkv", 1, 1}, {"v", "{}.mkv", 2, 0},  {"v:0,a:0", "o.mkv", 1, 0},
+    };
+    static const struct rgpu_rung two[] = {{.height = 46, .speed = 1}, {.preset = "source"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *folder = film_folder();
+        const bool split = strstr(cases[i].out, "{}") != NULL;
+        rgpu_transcode *job = open_job(
+            PARAMS(.input = film_path("two.mkv"), .output = in_folder(folder, cases[i].out),
+                   .rungs = split ? two : one, .rungs_count = split ? 2 : 1, .map = cases[i].map));
+        assert_int_equal(watch(job), 0);
+        assert_int_equal(warnings_with(job, "video track 1"), cases[i].said);
+        const struct rgpu_progress p = progress_of(job);
+        for (int r = 0; r < p.rungs_count; r++)
+            assert_int_equal(videos_in(p.rungs[r].output), cases[i].videos);
+        if (cases[i].videos == 2) {
+            struct film_frame *was, *is;
+            const int count = film_frames(film_path("two.mkv"), 1, &was);
+            assert_int_equal(film_frames(p.rungs[0].output, 1, &is), count);
+            for (int f = 0; f < count; f++)
+                assert_string_equal(is[f].md5, was[f].md5);
+            free(was);
+            free(is);
+        }
+        rgpu_transcode_close(&job);
+    }
+}
+
+/* What a stream begins with before its first key frame is left out, and said. */
+static void test_head_is_said(void **state)
+{
+    (void)state;
+    assert_true(clip_make("head.ts", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=3 -c:v "
+                                     "libx264 -preset veryfast -g 25 -bf 0 -x264-params "
+                                     "repeat-headers=1 -pat_period 0.02"));
+    film_number("tail -c +%d %s >%s", 188 * 40 + 1, film_path("head.ts"), film_path("headless.ts"));
+    rgpu_transcode *job = open_job(
+        PARAMS(.input = film_path("headless.ts"), .output = in_folder(film_folder(), "o.mp4")));
+    assert_int_equal(watch(job), 0);
+    assert_int_equal(warnings_with(job, "before the first random-access point"), 1);
+    assert_true(progress_of(job).frames >= 50);
+    rgpu_transcode_close(&job);
+}
+
+/* A clock that jumps back: in a stream, what follows is moved; elsewhere, frames that would be
+ * shown before their forerunners are left out and counted. */
+static void test_clock_that_jumps_back(void **state)
+{
+    (void)state;
+    assert_true(clip_make("one.ts", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=2 -c:v "
+                                    "libx264 -preset veryfast -g 25"));
+    assert_true(clip_make("next.ts", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=2 -c:v "
+                                     "libx264 -preset veryfast -g 25 -output_ts_offset 1.8"));
+    film_number("cat %s %s >%s", film_path("one.ts"), film_path("next.ts"), film_path("both.ts"));
+    rgpu_transcode *job =
+        open_job(PARAMS(.input = film_path("both.ts"), .output = in_folder(film_folder(), "o.mp4"),
+                        .verify = 1));
+    assert_int_equal(watch(job), 0);
+    assert_int_equal(warnings_with(job, "its clock jumps back 1 time,"), 1);
+    assert_int_equal(progress_of(job).frames, 100);
+    rgpu_transcode_close(&job);
+
+    assert_true(clip_make("back.mkv",
+                          "-f lavfi -i testsrc2=size=160x90:rate=25:duration=3 -c:v libx264 "
+                          "-preset veryfast -g 25 -bf 0 -bsf:v "
+                          "\"setts=pts='if(gt(N,40),PTS-200,PTS)':dts='DTS-300'\""));
+    for (int segment = 0; segment < 2; segment++) {
+        job = open_job(PARAMS(.input = film_path("back.mkv"), .rungs = lossless, .rungs_count = 1,
+                              .output = in_folder(film_folder(), "o.mkv"),
+                              .segment_seconds = segment ? 0.5 : 20));
+        assert_int_equal(watch(job), 0);
+        assert_in_range(progress_of(job).damaged, 5, 10);
+        assert_int_equal(warnings_with(job, "damaged"), 1);
+        assert_in_range(progress_of(job).frames, 70, 71);
+        rgpu_transcode_close(&job);
+    }
+}
+
 static void test_damage_is_said(void **state)
 {
     (void)state;
@@ -469,7 +605,7 @@ static void test_refused_parameters(void **state)
     }
     static const struct rgpu_rung many[RGPU_RUNGS_MAX + 1];
     BAD_JOB(PARAM, "16", .rungs = many, .rungs_count = RGPU_RUNGS_MAX + 1);
-    BAD(UNSUPPORTED, "FLV", .input = in, .output = in_folder(folder, "o.flv"), .rungs = ladder,
+    BAD(PARAM, "FLV", .input = in, .output = in_folder(folder, "o.flv"), .rungs = ladder,
         .rungs_count = 2);
     assert_int_equal(film_files(folder), 0);
 }
@@ -533,6 +669,33 @@ static void test_waiting(void **state)
     rgpu_transcode_close(&job);
 }
 
+/* Frames of 1/25 s, then of one second: position and bit rate are those of the time, not of a
+ * count. */
+static void test_position_at_a_variable_rate(void **state)
+{
+    (void)state;
+    assert_true(clip_make("vfr.mkv", "-f lavfi -i testsrc2=size=64x48:rate=25:duration=20 -vf "
+                                     "\"select='lt(t,4)+not(mod(n,25))'\" -fps_mode vfr "
+                                     "-c:v libx264 -preset ultrafast -g 25"));
+    static const struct rgpu_rung rungs[] = {{.speed = 1, .quality = 30},
+                                             {.speed = 1, .quality = 30, .fps_max = 5},
+                                             {.preset = "source"}};
+    for (int i = 0; i < 3; i++) {
+        const struct rgpu_progress p =
+            run(PARAMS(.input = film_path("vfr.mkv"), .output = in_folder(film_folder(), "o.mkv"),
+                       .rungs = &rungs[i], .rungs_count = 1, .segment_seconds = 2));
+        print_message("%.3f s\n", p.position_seconds);
+        assert_true(fabs(p.position_seconds - 20) < 1.1);
+        const double kbps = (double)p.rungs[0].bytes * 8 / 1000 / p.position_seconds;
+        assert_true(fabs(p.rungs[0].bitrate_kbps - kbps) < 0.1 + kbps / 1000);
+        const struct rgpu_progress part =
+            run(PARAMS(.input = film_path("vfr.mkv"), .output = in_folder(film_folder(), "o.mkv"),
+                       .rungs = &rungs[i], .rungs_count = 1, .start_seconds = 2,
+                       .duration_seconds = 6));
+        assert_true(fabs(part.position_seconds - 6) < 1.1);
+    }
+}
+
 static void sleep_us(unsigned us)
 {
     nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
@@ -571,29 +734,231 @@ static void test_cancel_at_any_moment(void **state)
     assert_int_equal(film_threads(), threads);
 }
 
-/* The result is in place by then; it is taken back. */
-static void test_cancel_while_verifying(void **state)
+/* ---- verifying --------------------------------------------------------------------------------
+ */
+
+static const struct rgpu_rung copy[] = {{.preset = "source"}};
+
+/* What is seen in a folder: names and bytes. */
+static const char *seen(const char *folder)
 {
-    static const struct rgpu_rung source[] = {{.preset = "source"}};
-    static const char *const names[] = {"o.mkv", "o.ts", "hls/"};
-    (void)state;
+    static char digests[4][64];
+    static unsigned next;
+    char *ret = digests[next++ % 4];
+    film_ask(ret, sizeof(digests[0]),
+             "cd %s && find . -path './.*' -prune -o -type f -print0 | sort -z | xargs -0 -r "
+             "md5sum | md5sum",
+             folder);
+    return ret;
+}
+
+static const char *hidden(const char *folder)
+{
+    static char name[FILM_PATH_MAX];
+    film_ask(name, sizeof(name), "find %s -name '.*'", folder);
+    return name;
+}
+
+/* A folder for the result `name`, good until the next; with `old`, one is there already. */
+static const char *folder_for(const char *name, bool old)
+{
+    static char folder[64];
+    snprintf(folder, sizeof(folder), "%s", film_folder());
+    if (old)
+        run(PARAMS(.input = film_path(FILM), .output = in_folder(folder, name), .rungs = copy,
+                   .rungs_count = 1));
+    return folder;
+}
+
+static void make_verify_film(void)
+{
     assert_true(clip_make("verify.mkv", "-f lavfi -i testsrc2=size=64x48:rate=50:duration=120 "
                                         "-c:v libx264 -preset ultrafast -g 50"));
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const char *folder = film_folder();
-        rgpu_transcode *job =
-            open_job(PARAMS(.input = film_path("verify.mkv"), .output = in_folder(folder, names[i]),
-                            .rungs = source, .rungs_count = 1, .verify = 1));
-        while (progress_of(job).state == RGPU_STATE_RUNNING)
+}
+
+static struct rgpu_transcode_params verify_params(const char *folder, const char *name)
+{
+    return (struct rgpu_transcode_params){.input = film_path("verify.mkv"),
+                                          .output = in_folder(folder, name),
+                                          .rungs = copy,
+                                          .rungs_count = 1,
+                                          .overwrite = 1,
+                                          .verify = 1};
+}
+
+static const char *const verified[] = {"o.mkv", "o.ts", "hls/"};
+
+/* Nothing is seen of a result before it is verified: what was there is still there. */
+static void test_cancel_while_verifying(void **state)
+{
+    (void)state;
+    make_verify_film();
+    for (int i = 0; i < 6; i++) {
+        const char *folder = folder_for(verified[i / 2], i & 1), *before = seen(folder);
+        const struct rgpu_transcode_params params = verify_params(folder, verified[i / 2]);
+        rgpu_transcode *job = open_job(&params);
+        while (progress_of(job).state < RGPU_STATE_VERIFYING)
             sleep_us(1000);
+        assert_string_equal(seen(folder), before);
         assert_int_equal(progress_of(job).state, RGPU_STATE_VERIFYING);
-        assert_true(film_files(folder) > 0);
         rgpu_transcode_cancel(job);
         assert_int_equal(rgpu_transcode_wait(job, -1), RGPU_ERROR_CANCELLED);
         rgpu_transcode_close(&job);
-        assert_int_equal(film_files(folder), 0);
+        assert_string_equal(seen(folder), before);
+        assert_string_equal(hidden(folder), "");
+        assert_true((film_files(folder) > 0) == (i & 1));
     }
 }
+
+/* In the child: dies in the middle of verifying. */
+static void die_verifying(const struct rgpu_transcode_params *params)
+{
+    rgpu_transcode *job = NULL;
+    struct rgpu_progress p = {0};
+    if (rgpu_transcode_open_sized(&job, params, sizeof(*params)) != 0)
+        _exit(1);
+    while (p.state < RGPU_STATE_VERIFYING || (p.state == RGPU_STATE_VERIFYING && p.percent < 5)) {
+        sleep_us(1000);
+        rgpu_transcode_progress(job, &p, sizeof(p));
+    }
+    if (p.state != RGPU_STATE_VERIFYING)
+        _exit(2);
+    raise(SIGKILL);
+}
+
+static void test_killed_while_verifying(void **state)
+{
+    (void)state;
+    make_verify_film();
+    for (int i = 0; i < 6; i++) {
+        const char *folder = folder_for(verified[i / 2], i & 1), *before = seen(folder);
+        struct rgpu_transcode_params params = verify_params(folder, verified[i / 2]);
+        int status = 0;
+        const pid_t child = fork();
+        if (child == 0)
+            die_verifying(&params);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_string_equal(seen(folder), before);
+        params.duration_seconds = 1;
+        run(&params);
+        assert_string_not_equal(seen(folder), before);
+        assert_string_equal(hidden(folder), "");
+    }
+}
+
+/* The source is another one when it is read again. */
+static void test_failed_verification_leaves_what_was_there(void **state)
+{
+    static const struct rgpu_rung slow[] = {{.speed = 7, .quality = 20}};
+    (void)state;
+    assert_true(clip_make("one_second.mkv", "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 "
+                                            "-c:v libx264 -preset ultrafast"));
+    for (int i = 0; i < 6; i++) {
+        const char *folder = folder_for(verified[i / 2], i & 1), *before = seen(folder);
+        film_number("cp %s %s", film_path(FILM), film_path("changing.mkv"));
+        film_number("cp %s %s", film_path("one_second.mkv"), film_path("other.mkv"));
+        rgpu_transcode *job = open_job(
+            PARAMS(.input = film_path("changing.mkv"), .output = in_folder(folder, verified[i / 2]),
+                   .rungs = slow, .rungs_count = 1, .overwrite = 1, .verify = 1));
+        while (progress_of(job).state < RGPU_STATE_RUNNING)
+            sleep_us(1000);
+        assert_int_equal(rename(film_path("other.mkv"), film_path("changing.mkv")), 0);
+        assert_int_equal(rgpu_transcode_wait(job, -1), RGPU_ERROR_VERIFY);
+        assert_int_equal(progress_of(job).state, RGPU_STATE_FAILED);
+        assert_non_null(strstr(rgpu_transcode_message(job), "the source"));
+        rgpu_transcode_close(&job);
+        assert_string_equal(seen(folder), before);
+        assert_string_equal(hidden(folder), "");
+    }
+}
+
+/* Percentage and position begin anew; at the end the figures are those of the work. */
+static void test_progress_of_verifying(void **state)
+{
+    (void)state;
+    make_verify_film();
+    const struct rgpu_transcode_params params = verify_params(film_folder(), "o.mkv");
+    rgpu_transcode *job = open_job(&params);
+    struct rgpu_progress p = {0};
+    int between = 0;
+    double last = -1;
+    while (rgpu_transcode_wait(job, 1) == RGPU_ERROR_AGAIN) {
+        p = progress_of(job);
+        if (p.state != RGPU_STATE_VERIFYING || p.percent >= 99)
+            continue;
+        assert_true(fabs(p.position_seconds / 120 - p.percent / 100) < 0.01);
+        assert_true(p.percent >= last);
+        between += p.percent > last && p.percent > 0;
+        assert_true(p.remaining_seconds != 0);
+        last = p.percent;
+    }
+    print_message("%d steps seen\n", between);
+    assert_true(between >= 2);
+    p = progress_of(job);
+    assert_int_equal(p.state, RGPU_STATE_DONE);
+    assert_true(p.percent == 100 && p.remaining_seconds == 0 && p.frames == 6000);
+    assert_true(fabs(p.position_seconds - 120) < 0.1);
+    assert_true(fabs(p.frames / p.elapsed_seconds / p.frames_per_second - 1) < 0.01);
+    rgpu_transcode_close(&job);
+}
+
+/* A source that gives all of itself once, and then no more than a beginning. */
+static void *serve(void *opaque)
+{
+    const int *listening = opaque;
+    char *film = malloc(1 << 20);
+    FILE *file = fopen(film_path("long.ts"), "rb");
+    const size_t size = fread(film, 1, 1 << 20, file);
+    fclose(file);
+    for (int i = 0; i < 2; i++) {
+        const int peer = accept(*listening, NULL, NULL);
+        for (size_t done = 0, all = i ? 4000 : size; done < all;) {
+            const ssize_t n = send(peer, film + done, all - done, MSG_NOSIGNAL);
+            if (n <= 0)
+                break;
+            done += (size_t)n;
+        }
+        char byte;
+        while (i && recv(peer, &byte, 1, 0) > 0) /* until the job lets go */
+            ;
+        close(peer);
+    }
+    free(film);
+    return NULL;
+}
+
+static void test_cancel_of_a_source_that_stalls_in_verifying(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(at);
+    char input[64];
+    pthread_t server;
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(clip_make("long.ts", LONG_TS));
+    assert_int_equal(bind(listening, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(listening, 4), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&at, &size), 0);
+    assert_int_equal(pthread_create(&server, NULL, serve, &listening), 0);
+    snprintf(input, sizeof(input), "tcp://127.0.0.1:%d", ntohs(at.sin_port));
+    rgpu_transcode *job = open_job(PARAMS(.input = input, .output = in_folder(folder, "o.mkv"),
+                                          .rungs = copy, .rungs_count = 1, .verify = 1));
+    while (progress_of(job).state < RGPU_STATE_VERIFYING)
+        sleep_us(1000);
+    assert_int_equal(rgpu_transcode_wait(job, 200), RGPU_ERROR_AGAIN);
+    assert_int_equal(progress_of(job).state, RGPU_STATE_VERIFYING);
+    rgpu_transcode_cancel(job);
+    assert_int_equal(rgpu_transcode_wait(job, -1), RGPU_ERROR_CANCELLED);
+    rgpu_transcode_close(&job);
+    pthread_join(server, NULL);
+    close(listening);
+    assert_int_equal(film_files(folder), 0);
+}
+
+/* -----------------------------------------------------------------------------------------------
+ */
 
 /* Fills a pipe with a film and then leaves it open. */
 static void *pour(void *opaque)
@@ -616,9 +981,7 @@ static void test_cancel_of_a_stalled_source(void **state)
     static const struct rgpu_rung rungs[] = {{.speed = 1, .quality = 40}, {.preset = "source"}};
     (void)state;
     const char *folder = film_folder();
-    assert_true(clip_make("long.ts",
-                          "-f lavfi -i testsrc2=size=64x48:rate=25:duration=40 -c:v libx264 "
-                          "-preset ultrafast -g 25"));
+    assert_true(clip_make("long.ts", LONG_TS));
     for (int i = 0; i < 2; i++) {
         int ends[2], kept = dup(STDIN_FILENO);
         pthread_t writer;
@@ -641,6 +1004,71 @@ static void test_cancel_of_a_stalled_source(void **state)
         dup2(kept, STDIN_FILENO);
         close(kept);
     }
+}
+
+/* Nobody writes, or no more than the beginning of a header: the job waits in opening its input. */
+static void test_cancel_while_opening(void **state)
+{
+    static const char *const names[] = {"silent.fifo", "stalled.fifo"};
+    (void)state;
+    assert_true(clip_make("long.ts", LONG_TS));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *folder = film_folder();
+        const char *fifo = in_folder(folder, names[i]);
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        const int end = open(fifo, O_RDWR);
+        assert_true(end >= 0);
+        char bytes[4000];
+        FILE *film = fopen(film_path("long.ts"), "rb");
+        if (i == 1)
+            assert_int_equal(write(end, bytes, fread(bytes, 1, sizeof(bytes), film)),
+                             sizeof(bytes));
+        fclose(film);
+        rgpu_transcode *job = open_job(PARAMS(.input = fifo, .output = in_folder(folder, "o.mkv")));
+        assert_int_equal(rgpu_transcode_wait(job, 300), RGPU_ERROR_AGAIN);
+        assert_int_equal(progress_of(job).state, RGPU_STATE_OPENING);
+        assert_int_equal(progress_of(job).rungs_count, 0);
+        rgpu_transcode_cancel(job);
+        assert_int_equal(rgpu_transcode_wait(job, -1), RGPU_ERROR_CANCELLED);
+        rgpu_transcode_close(&job);
+        assert_int_equal(film_files(folder), 1);
+        close(end);
+    }
+}
+
+/* What a pipe gives is gone once it was read. */
+static void test_pipes_cannot_be_verified(void **state)
+{
+    (void)state;
+    const char *folder = film_folder(), *fifo = in_folder(folder, "in.fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(
+        refused(PARAMS(.input = fifo, .output = in_folder(folder, "o.mkv"), .verify = 1), "twice"),
+        RGPU_ERROR_PARAM);
+}
+
+/* The caller's texts may be gone when open returns. */
+static void test_params_are_copied(void **state)
+{
+    (void)state;
+    const char *folder = film_folder();
+    char input[FILM_PATH_MAX], output[FILM_PATH_MAX], audio[] = "none", map[] = "v";
+    char preset[] = "240p", codec[] = "h264";
+    struct rgpu_rung rung = {.preset = preset, .codec = codec, .speed = 1};
+    rgpu_transcode *job = NULL;
+    snprintf(input, sizeof(input), "%s", film_path(FILM));
+    snprintf(output, sizeof(output), "%s", in_folder(folder, "o.mkv"));
+    assert_int_equal(rgpu_transcode_open(&job, .input = input, .output = output, .rungs = &rung,
+                                         .rungs_count = 1, .audio = audio, .map = map),
+                     0);
+    char *const texts[] = {input, output, audio, map, preset, codec};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        memset(texts[i], 'x', strlen(texts[i]));
+    memset(&rung, 0x55, sizeof(rung));
+    assert_int_equal(rgpu_transcode_wait(job, -1), 0);
+    assert_string_equal(progress_of(job).rungs[0].output, in_folder(folder, "o.mkv"));
+    rgpu_transcode_close(&job);
+    assert_int_equal(film_files(folder), 1);
 }
 
 /* ---- versions of the structs ------------------------------------------------------------------
@@ -695,14 +1123,26 @@ int main(void)
         cmocka_unit_test(test_audio_modes),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_late_warnings),
+        cmocka_unit_test(test_other_videos),
+        cmocka_unit_test(test_head_is_said),
+        cmocka_unit_test(test_clock_that_jumps_back),
         cmocka_unit_test(test_damage_is_said),
         cmocka_unit_test(test_refused_parameters),
         cmocka_unit_test(test_output_that_exists),
         cmocka_unit_test(test_two_jobs_for_one_output),
         cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_position_at_a_variable_rate),
         cmocka_unit_test(test_cancel_at_any_moment),
         cmocka_unit_test(test_cancel_while_verifying),
+        cmocka_unit_test(test_killed_while_verifying),
+        cmocka_unit_test(test_failed_verification_leaves_what_was_there),
+        cmocka_unit_test(test_progress_of_verifying),
+        cmocka_unit_test(test_cancel_of_a_source_that_stalls_in_verifying),
         cmocka_unit_test(test_cancel_of_a_stalled_source),
+        cmocka_unit_test(test_cancel_while_opening),
+        cmocka_unit_test(test_pipes_cannot_be_verified),
+        cmocka_unit_test(test_params_are_copied),
         cmocka_unit_test(test_older_and_newer_structs),
     };
     return cmocka_run_group_tests(tests, films_set_up, films_tear_down);

@@ -8,36 +8,57 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/transcode.h"
 #include "films.h"
 #include "support/clip.h"
+#include "support/turn.h"
 
 static const struct rgpu_rung lossless[] = {{.quality = RGPU_QUALITY_LOSSLESS, .speed = 1}};
 
-/* Runs a job, replaces its output by what `command` makes of it, and verifies: the code. */
-static int tampered(const char *name, const char *command, const char *text)
+/* A job that is done, verified once, with a lossless result. */
+static rgpu_transcode *done(const char *film, const struct rgpu_rung *rung, const char *out)
+{
+    rgpu_transcode *job = NULL;
+    assert_int_equal(rgpu_transcode_open(&job, .input = film_path(film), .output = out,
+                                         .rungs = rung, .rungs_count = 1, .verify = 1,
+                                         .segment_seconds = 0.5),
+                     0);
+    if (rgpu_transcode_wait(job, -1) != 0)
+        fail_msg("%s", rgpu_transcode_message(job));
+    assert_true(job->progress.rungs[0].psnr_y == 100);
+    return job;
+}
+
+/* Runs a job, replaces its output by what `command` makes of it, turned by `degrees`, and verifies:
+ * the code. */
+static int tampered_film(const char *film, const struct rgpu_rung *rung, const char *name,
+                         const char *command, int degrees, const char *text)
 {
     char out[FILM_PATH_MAX], other[FILM_PATH_MAX];
     const char *folder = film_folder();
     snprintf(out, sizeof(out), "%s%s", folder, name);
     snprintf(other, sizeof(other), "%sother-%s", folder, name);
-    rgpu_transcode *job = NULL;
-    assert_int_equal(rgpu_transcode_open(&job, .input = film_path("plain.mkv"), .output = out,
-                                         .rungs = lossless, .rungs_count = 1),
-                     0);
-    assert_int_equal(rgpu_transcode_wait(job, -1), 0);
+    rgpu_transcode *job = done(film, rung, out);
     film_number("ffmpeg -nostdin -v error -y -copyts -i %s %s -enc_time_base -1 %s 2>&1; mv %s %s",
                 out, command, other, other, out);
+    if (degrees)
+        turn_mp4(out, degrees);
     struct error err = {0};
     const int ret = transcode_verify(job, &err);
     if (!strstr(err.text, text))
-        print_error("'%s' lacks '%s'\n", err.text, text);
+        print_error("said: %s\n", err.text);
     assert_non_null(strstr(err.text, text));
     if (ret == 0)
         assert_true(job->progress.rungs[0].psnr_y == 100);
     rgpu_transcode_close(&job);
     return ret;
+}
+
+static int tampered(const char *name, const char *command, const char *text)
+{
+    return tampered_film("plain.mkv", lossless, name, command, 0, text);
 }
 
 static void test_an_honest_copy(void **state)
@@ -86,6 +107,136 @@ static void test_no_video_left(void **state)
                      RGPU_ERROR_VERIFY);
 }
 
+static void test_another_size(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        tampered("o.mkv", "-vf scale=176:90 -c:v libx264 -preset ultrafast -qp 0", "176x90"),
+        RGPU_ERROR_VERIFY);
+    /* As many pixels as it should have. */
+    assert_int_equal(tampered("o.mkv", "-vf transpose -c:v libx264 -preset ultrafast -qp 0",
+                              "90x160 instead of 160x90"),
+                     RGPU_ERROR_VERIFY);
+}
+
+static void test_another_sample_aspect(void **state)
+{
+    (void)state;
+    assert_int_equal(tampered("o.mkv", "-c copy -aspect 4:3", "aspect"), RGPU_ERROR_VERIFY);
+    assert_int_equal(tampered("o.mp4", "-c copy -aspect 4:3", "aspect"), RGPU_ERROR_VERIFY);
+}
+
+static void test_a_turned_picture(void **state)
+{
+    (void)state;
+    assert_int_equal(tampered_film("plain.mkv", lossless, "o.mp4", "-c copy", 90, "rotation"),
+                     RGPU_ERROR_VERIFY);
+}
+
+static void test_a_second_video_track(void **state)
+{
+    (void)state;
+    assert_int_equal(tampered("o.mkv", "-map 0:v -map 0:v -c copy", "2 video tracks instead of 1"),
+                     RGPU_ERROR_VERIFY);
+}
+
+/* A rate that is capped leaves frames out, but none of those that it keeps may be missing. */
+static void test_capped_rates(void **state)
+{
+    static const struct rgpu_rung
+        half = {.quality = RGPU_QUALITY_LOSSLESS, .speed = 1, .fps_max = 12.5},
+        third = {.quality = RGPU_QUALITY_LOSSLESS, .speed = 1, .fps_max = 10},
+        all = {.quality = RGPU_QUALITY_LOSSLESS, .speed = 1, .fps_max = 30};
+    static const struct {
+        const char *film;
+        const struct rgpu_rung *rung;
+        int frame; /* of the result, that is taken out */
+        const char *text;
+    } cases[] = {
+        {"plain.mkv", &half, 0, "where the source has 0.000"},
+        {"plain.mkv", &half, 10, "where the source has"},
+        {"plain.mkv", &third, 8, "where the source has"},
+        {"plain.mkv", &third, -1, "is missing"},
+        {"variable.mp4", &all, 20, "where the source has"},
+        {"variable.mp4", &all, -1, "is missing"},
+        {"variable.mp4", &third, 7, "where the source has"},
+    };
+    char out[FILM_PATH_MAX];
+    (void)state;
+    snprintf(out, sizeof(out), "%so.mkv", film_folder());
+    rgpu_transcode *job = done("variable.mp4", &all, out);
+    assert_int_equal(reader_video(job->reader)->video.frame_rate.num, 0);
+    rgpu_transcode_close(&job);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char command[256], cut[64];
+        int frame = cases[i].frame;
+        snprintf(cut, sizeof(cut), frame < 0 ? "lt(t,2.8)" : "not(eq(n,%d))", frame);
+        snprintf(command, sizeof(command),
+                 "-vf \"select='%s'\" -fps_mode passthrough -c:v libx264 -preset ultrafast -qp 0",
+                 cut);
+        print_message("case %zu\n", i);
+        assert_int_equal(tampered_film(cases[i].film, cases[i].rung, "o.mkv", "-c copy", 0, ""), 0);
+        assert_int_equal(
+            tampered_film(cases[i].film, cases[i].rung, "o.mkv", command, 0, cases[i].text),
+            RGPU_ERROR_VERIFY);
+    }
+}
+
+/* Nothing was held against anything. */
+static void test_no_frame_to_compare(void **state)
+{
+    char out[FILM_PATH_MAX];
+    (void)state;
+    snprintf(out, sizeof(out), "%so.mkv", film_folder());
+    rgpu_transcode *job = done("plain.mkv", lossless, out);
+    struct error err = {0};
+    job->start_us = 100 * INT64_C(1000000);
+    assert_int_equal(transcode_verify(job, &err), RGPU_ERROR_VERIFY);
+    assert_non_null(strstr(err.text, "no frame to compare"));
+    rgpu_transcode_close(&job);
+}
+
+/* That is the result's fault, and named by the result; a source that cannot be read is not. */
+static void test_what_cannot_be_read(void **state)
+{
+    char out[FILM_PATH_MAX], text[FILM_PATH_MAX + 64], source[FILM_PATH_MAX];
+    (void)state;
+    snprintf(out, sizeof(out), "%so.mp4", film_folder());
+    snprintf(text, sizeof(text), "%s: the result cannot be read: ", out);
+    snprintf(source, sizeof(source), "%s", film_path("going.mkv"));
+    film_number("cp %s %s", film_path("plain.mkv"), source);
+    rgpu_transcode *job = done("going.mkv", lossless, out);
+    struct error err = {0};
+    assert_int_equal(truncate(out, 30000), 0);
+    assert_int_equal(transcode_verify(job, &err), RGPU_ERROR_VERIFY);
+    assert_int_equal(truncate(out, 100), 0);
+    assert_int_equal(transcode_verify(job, &err), RGPU_ERROR_VERIFY);
+    assert_int_equal(strncmp(err.text, text, strlen(text)), 0);
+    assert_int_equal(unlink(out), 0);
+    assert_int_equal(transcode_verify(job, &err), RGPU_ERROR_VERIFY);
+    assert_int_equal(strncmp(err.text, text, strlen(text)), 0);
+    assert_int_equal(unlink(source), 0);
+    assert_int_equal(transcode_verify(job, &err), RGPU_ERROR_NOT_FOUND);
+    rgpu_transcode_cancel(job);
+    assert_int_equal(transcode_verify(job, &err), RGPU_ERROR_CANCELLED);
+    rgpu_transcode_close(&job);
+}
+
+/* Results of one frame, with names that an address cannot hold. */
+static void test_odd_results(void **state)
+{
+    static const char *const names[] = {"o.ts", "wh?t #1 %41/", "wh?t.m3u8", "o%20:1.mp4"};
+    (void)state;
+    assert_true(clip_make("one.mkv", "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.04 "
+                                     "-c:v libx264 -preset ultrafast"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char out[FILM_PATH_MAX];
+        snprintf(out, sizeof(out), "%s%s", film_folder(), names[i]);
+        rgpu_transcode *job = done("one.mkv", lossless, out);
+        rgpu_transcode_close(&job);
+    }
+}
+
 /* The pictures may differ, but the figures must say so. */
 static void test_other_pictures_show_in_the_figures(void **state)
 {
@@ -115,6 +266,11 @@ static int set_up(void **state)
     assert_true(clip_make("plain.mkv",
                           "-f lavfi -i testsrc2=size=160x90:rate=25:duration=3 -c:v libx264 "
                           "-preset ultrafast -g 12"));
+    /* Steps of one and of three frames: no rate is told. */
+    assert_true(clip_make("variable.mp4",
+                          "-f lavfi -i testsrc2=size=160x90:rate=25:duration=3 -vf "
+                          "\"select='lt(mod(n,12),6)+eq(mod(n,3),0)'\" -vsync vfr -c:v libx264 "
+                          "-preset ultrafast -g 12"));
     return 0;
 }
 
@@ -127,6 +283,14 @@ int main(void)
         cmocka_unit_test(test_frames_added),
         cmocka_unit_test(test_shifted_time),
         cmocka_unit_test(test_no_video_left),
+        cmocka_unit_test(test_another_size),
+        cmocka_unit_test(test_another_sample_aspect),
+        cmocka_unit_test(test_a_turned_picture),
+        cmocka_unit_test(test_a_second_video_track),
+        cmocka_unit_test(test_capped_rates),
+        cmocka_unit_test(test_no_frame_to_compare),
+        cmocka_unit_test(test_what_cannot_be_read),
+        cmocka_unit_test(test_odd_results),
         cmocka_unit_test(test_other_pictures_show_in_the_figures),
     };
     return cmocka_run_group_tests(tests, set_up, films_tear_down);

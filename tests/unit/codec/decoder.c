@@ -286,6 +286,91 @@ static void test_timestamps_by_order(void **state)
     clip_done(&clip);
 }
 
+/* A packet that is refused takes its own time stamp with it, not that of a picture that waits. */
+static void test_order_without_a_refused_packet(void **state)
+{
+    (void)state;
+    struct clip clip;
+    clip_read("order.avi", &clip);
+    size_t pictures = 0, bad = 0;
+    for (size_t i = 0; i < clip.count; i++) {
+        clip.packets[i].pts = PTS_NONE;
+        pictures += clip.packets[i].size > 0;
+        /* Behind a picture that B-frames wait for: the decoder holds it back. */
+        if (!bad && i > clip.count / 2 && clip.packets[i].size)
+            bad = i;
+    }
+    /* No start code at all. */
+    const uint8_t nonsense[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    struct packet *pkt = &clip.packets[bad];
+    const int64_t gone = pkt->dts;
+    buffer_unref(&pkt->buf);
+    pkt->buf = buffer_copy(nonsense, sizeof(nonsense));
+    pkt->data = pkt->buf->data;
+    pkt->size = pkt->buf->size;
+    for (int threads = 1; threads <= 4; threads += 3) {
+        struct frame_list frames = {0};
+        struct decoder_stats stats = {0};
+        decode_all(backend,
+                   &(struct decoder_params){
+                       .track = &clip.track, .threads = threads, .timestamps_by_order = true},
+                   clip.packets, clip.count, &frames, &stats);
+        assert_int_equal(stats.failed_packets, 1);
+        assert_int_equal(frames.count, pictures - 1);
+        for (size_t i = 0; i < frames.count; i++) {
+            assert_int_not_equal(frames.items[i]->pts, gone);
+            assert_true(i == 0 || frames.items[i]->pts > frames.items[i - 1]->pts);
+        }
+        frame_list_done(&frames);
+    }
+    clip_done(&clip);
+}
+
+/* A palette that comes with the packets, against the picture that it stands for. */
+static void test_palette(void **state)
+{
+    (void)state;
+    enum { SIDE = 16 };
+    uint8_t pixels[SIDE * SIDE] = {0}, colors[PALETTE_BYTES] = {0};
+    uint32_t seed = 5;
+    for (size_t i = 0; i < sizeof(pixels); i++)
+        pixels[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+    for (size_t i = 0; i < sizeof(colors); i++)
+        colors[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+    const struct track track = {.codec = "rawvideo",
+                                .width = SIDE,
+                                .height = SIDE,
+                                .bits_per_sample = 8,
+                                .time_base = {1, 25}};
+    struct packet pkts[2];
+    for (int i = 0; i < 2; i++) {
+        colors[4 * pixels[0]] ^= 0x80; /* the second has one of its own */
+        pkts[i] = (struct packet){.buf = buffer_copy(pixels, sizeof(pixels)),
+                                  .palette = buffer_copy(colors, sizeof(colors)),
+                                  .size = sizeof(pixels),
+                                  .pts = i,
+                                  .flags = PACKET_KEY};
+        pkts[i].data = pkts[i].buf->data;
+    }
+    struct frame_list frames = {0};
+    decode_all(backend, &(struct decoder_params){.track = &track}, pkts, 2, &frames, NULL);
+    assert_int_equal(frames.count, 2);
+    for (int i = 0; i < 2; i++) {
+        const struct frame *f = frames.items[i];
+        assert_int_equal(f->format, PIXEL_GBRP);
+        for (int at = 0; at < SIDE * SIDE; at++) {
+            const uint8_t *c = pkts[i].palette->data + 4 * pixels[at];
+            const int x = at % SIDE, y = at / SIDE;
+            assert_int_equal(f->data[0][f->stride[0] * y + x], c[1]);
+            assert_int_equal(f->data[1][f->stride[1] * y + x], c[0]);
+            assert_int_equal(f->data[2][f->stride[2] * y + x], c[2]);
+        }
+    }
+    frame_list_done(&frames);
+    for (int i = 0; i < 2; i++)
+        packet_done(&pkts[i]);
+}
+
 /* Frames of discarded packets are decoded, for the others refer to them, and not given. */
 static void test_discard(void **state)
 {
@@ -360,9 +445,9 @@ static void test_properties(void **state)
 {
     (void)state;
     assert_true(clip_make("props.mp4",
-                          SOURCE "-vf setsar=4/3 -pix_fmt yuv420p -c:v libx264 -preset ultrafast "
-                                 "-color_primaries bt2020 -color_trc smpte2084 -colorspace "
-                                 "bt2020nc -color_range tv -chroma_sample_location topleft"));
+                          SOURCE "-vf setsar=4/3,setparams=range=tv:color_primaries=bt2020:"
+                                 "color_trc=smpte2084:colorspace=bt2020nc -pix_fmt yuv420p "
+                                 "-c:v libx264 -preset ultrafast -x264-params chromaloc=2"));
     struct clip clip;
     struct frame_list frames = {0};
     clip_read("props.mp4", &clip);
@@ -413,7 +498,7 @@ static void test_change_of_size(void **state)
     struct picture_sum *sums;
     struct frame_list frames = {0};
     clip_read("ab.m2v", &clip);
-    const size_t count = clip_reference("ab.m2v", "-autoscale 0", &sums);
+    const size_t count = clip_reference("ab.m2v", "-noautoscale", &sums);
     decode_clip(&clip, 1, &frames, NULL);
     assert_true(frames.items[0]->width == 176 && frames.items[count - 1]->width == 320);
     assert_int_equal(frames.count, count);
@@ -550,6 +635,8 @@ int main(void)
         cmocka_unit_test(test_start_in_the_middle),
         cmocka_unit_test(test_pts_is_opaque),
         cmocka_unit_test(test_timestamps_by_order),
+        cmocka_unit_test(test_order_without_a_refused_packet),
+        cmocka_unit_test(test_palette),
         cmocka_unit_test(test_discard),
         cmocka_unit_test(test_reset_and_reuse),
         cmocka_unit_test(test_properties),

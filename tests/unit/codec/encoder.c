@@ -537,6 +537,7 @@ static void test_rate_and_latency(void **state)
             int64_t bits = 0;
             params.rate = cbr ? RATE_CBR : RATE_VBR;
             params.bit_rate_bps = 300000;
+            params.gop_frames_usual = 50;
             params.speed = 2;
             make_pictures(params.format, WIDTH, HEIGHT, 100, 10, &frames);
             encode_all(backend, &params, &frames, &packets, NULL);
@@ -595,7 +596,7 @@ static void test_refusals(void **state)
     refuse(p, RGPU_ERROR_UNSUPPORTED, "20000");
     p = params_for("h264");
     snprintf(p.profile, sizeof(p.profile), "wide");
-    refuse(p, RGPU_ERROR_UNSUPPORTED, "high422");
+    refuse(p, RGPU_ERROR_UNSUPPORTED, "--profile one of baseline, main, high, high10, high422");
     p = params_for("h264");
     p.format = PIXEL_YUV420P10;
     snprintf(p.profile, sizeof(p.profile), "main");
@@ -669,6 +670,26 @@ static void test_wrong_frames(void **state)
     frame_list_done(&frames);
 }
 
+/* SVT-AV1 would wait for ever for a packet of an encoder that was given no frame. */
+static void test_close_unused(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < CODECS_COUNT; c++)
+        for (int drained = 0; have(codecs[c]) && drained <= 1; drained++) {
+            const struct encoder_params params = params_for(codecs[c]);
+            struct error err = {0};
+            void *enc = NULL;
+            assert_int_equal(backend->encoder->open(&enc, &params, &err), 0);
+            struct packet pkt;
+            assert_int_equal(backend->encoder->receive(enc, &pkt, &err), RGPU_ERROR_AGAIN);
+            if (drained) {
+                assert_int_equal(backend->encoder->send(enc, NULL, &err), 0);
+                assert_int_equal(backend->encoder->receive(enc, &pkt, &err), RGPU_ERROR_END);
+            }
+            backend->encoder->close(enc);
+        }
+}
+
 /* Closing in mid-stream gives back every reference to the frames. */
 static void test_close_early(void **state)
 {
@@ -716,7 +737,8 @@ int main(void)
         cmocka_unit_test(test_captions),    cmocka_unit_test(test_interlaced),
         cmocka_unit_test(test_formats),     cmocka_unit_test(test_rate_and_latency),
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_wrong_frames),
-        cmocka_unit_test(test_close_early), cmocka_unit_test(test_device),
+        cmocka_unit_test(test_close_early), cmocka_unit_test(test_close_unused),
+        cmocka_unit_test(test_device),
     };
     backend = codec_backend(DEVICE_CPU);
     if (!backend)

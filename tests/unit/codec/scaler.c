@@ -463,20 +463,84 @@ static void test_properties_travel(void **state)
     assert_memory_equal(&out->color, &src->color, sizeof(src->color));
     assert_memory_equal(&out->hdr, &src->hdr, sizeof(src->hdr));
     assert_ptr_equal(out->side[0].buf, src->side[0].buf);
-    /* 720 * 16/15 : 576 is 4:3, so 512x288 samples are 3:4. */
-    assert_int_equal(out->sample_aspect.num, 3);
-    assert_int_equal(out->sample_aspect.den, 4);
-    frame_unref(&out);
-    /* Unknown stays so where the shape does, else it counts as square. */
-    src->sample_aspect = (struct rational){0, 0};
-    out = scale_one(src, 360, 288, PIXEL_YUV420P);
-    assert_int_equal(out->sample_aspect.den, 0);
-    frame_unref(&out);
-    out = scale_one(src, 360, 576, PIXEL_YUV420P);
-    assert_int_equal(out->sample_aspect.num, 2);
-    assert_int_equal(out->sample_aspect.den, 1);
+    assert_int_equal(out->sample_aspect.num, 0); /* the sizes tell it */
     frame_unref(&out);
     frame_unref(&src);
+}
+
+/* The picture lies in its area as it would alone; all around is black. */
+static void check_area(enum pixel_format from, enum pixel_format to, bool interlaced, bool full)
+{
+    const struct scaler_output out = {128, 96, to,
+                                      .area = {.x = 12, .y = 16, .width = 100, .height = 60}};
+    struct frame *src = picture_new(from, 160, 120, PICTURE_DETAIL, full, SEED);
+    src->color.range = full ? RANGE_FULL : RANGE_LIMITED;
+    struct scaler_params params = params_for(src, out.area.width, out.area.height, to);
+    struct frame *alone = NULL, *dst = NULL;
+    params.interlaced = interlaced;
+    scale(&params, 0, src, &alone);
+    params.outputs[0] = out;
+    params.threads = 3;
+    scale(&params, 40, src, &dst);
+    const struct pixel_info *info = pixel_info(to);
+    const int bytes = info->depth > 8 ? 2 : 1, left = to == PIXEL_P010 ? 6 : 0;
+    for (int p = 0; p < info->planes; p++) {
+        const int x = pixel_plane_width(to, p, out.area.x), y = pixel_plane_height(to, p, 16);
+        const int width = pixel_plane_width(to, p, 100), height = pixel_plane_height(to, p, 60);
+        const int black = full ? 0 : 16 << (info->depth - 8);
+        const int value = (p ? 1 << (info->depth - 1) : black) << left;
+        for (int line = 0; line < pixel_plane_height(to, p, 96); line++) {
+            const uint8_t *have = dst->data[p] + dst->stride[p] * line;
+            const bool inside = line >= y && line < y + height;
+            if (inside)
+                assert_memory_equal(have + (ptrdiff_t)x * bytes,
+                                    alone->data[p] + alone->stride[p] * (line - y),
+                                    (size_t)width * (size_t)bytes);
+            for (int i = 0; i < pixel_plane_width(to, p, 128); i++) {
+                const int sample = bytes == 1 ? have[i] : have[2 * i] | have[2 * i + 1] << 8;
+                if (!inside || i < x || i >= x + width)
+                    assert_int_equal(sample, value);
+            }
+        }
+    }
+    frame_unref(&alone);
+    frame_unref(&dst);
+    frame_unref(&src);
+}
+
+static void test_area_between_black_bars(void **state)
+{
+    (void)state;
+    check_area(PIXEL_YUV420P, PIXEL_YUV420P, false, false);
+    check_area(PIXEL_YUV420P, PIXEL_YUV420P, true, true);
+    check_area(PIXEL_YUV420P, PIXEL_NV12, false, true);
+    check_area(PIXEL_YUV422P10, PIXEL_P010, true, false);
+    check_area(PIXEL_YUV420P10, PIXEL_YUV420P10, false, false);
+    check_area(PIXEL_YUV444P, PIXEL_YUV420P, false, false);
+    check_area(PIXEL_GBRP, PIXEL_YUV420P, false, false);
+    check_area(PIXEL_GRAY8, PIXEL_YUV420P, false, false);
+}
+
+static void test_areas_that_do_not_fit(void **state)
+{
+    (void)state;
+    static const int areas[][4] = {{0, 0, 130, 96}, {2, 0, 128, 96}, {-2, 0, 64, 48},
+                                   {1, 0, 64, 48},  {0, 0, 63, 48},  {0, 2, 64, 48},
+                                   {0, 0, 64, 46},  {0, 0, 64, 0},   {0, 1 << 30, 64, 48}};
+    for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++) {
+        const int *a = areas[i];
+        const struct scaler_params params = {
+            .width = 160,
+            .height = 120,
+            .format = PIXEL_YUV420P,
+            .interlaced = true,
+            .outputs_count = 1,
+            .outputs = {{128, 96, PIXEL_YUV420P, .area = {a[0], a[1], a[2], a[3]}}}};
+        struct error err = {0};
+        void *scaler = NULL;
+        assert_int_equal(ops->open(&scaler, &params, &err), RGPU_ERROR_PARAM);
+        assert_non_null(strstr(err.text, "area"));
+    }
 }
 
 static void test_same_shape_is_a_reference(void **state)
@@ -605,6 +669,8 @@ int main(void)
         cmocka_unit_test(test_grey_source_gets_neutral_chroma),
         cmocka_unit_test(test_fields_do_not_mix),
         cmocka_unit_test(test_properties_travel),
+        cmocka_unit_test(test_area_between_black_bars),
+        cmocka_unit_test(test_areas_that_do_not_fit),
         cmocka_unit_test(test_same_shape_is_a_reference),
         cmocka_unit_test(test_frames_come_from_pools),
         cmocka_unit_test(test_errors_say_what),

@@ -1,61 +1,19 @@
 /* Dispatch against a node that the test plays itself, message by message: order, credits, retries,
  * what is refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "play.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "dispatch/dispatch.h"
 #include "dispatch/segment.h"
 #include "media/digest.h"
-
-struct fixture {
-    struct job *job;
-    struct link *node;
-};
-
-static struct message receive(struct fixture *f)
-{
-    struct message msg = {0};
-    assert_int_equal(link_receive(f->node, 1000, &msg), 0);
-    return msg;
-}
-
-static void expect(struct fixture *f, enum message_type type)
-{
-    struct message msg = receive(f);
-    assert_int_equal(msg.type, type);
-    message_done(&msg);
-}
-
-static void say(struct fixture *f, struct message msg)
-{
-    msg.job = 1;
-    assert_int_equal(link_send(f->node, &msg, 0), 0);
-}
-
-/* Lets dispatch work; there must be no output. */
-static void settle(struct fixture *f)
-{
-    struct job_output out = {0};
-    assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_AGAIN);
-}
 
 static int set_up_slots(void **state, int slots)
 {
     static struct fixture f;
-    struct link *near;
     struct job_params params = {.renditions_count = 2};
-    f = (struct fixture){0};
     *state = &f;
-    assert_int_equal(job_open(&f.job, &params, NULL), 0);
-    assert_int_equal(link_memory_pair(&near, &f.node), 0);
-    assert_int_equal(job_add_node(f.job, near, NULL), 0);
-    expect(&f, MESSAGE_JOB_CREATE);
-    say(&f, (struct message){.type = MESSAGE_JOB_ACK, .slots = slots});
+    play_open(&f, &params, slots);
     return 0;
 }
 
@@ -76,85 +34,8 @@ static int set_up_eight(void **state)
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-    job_close(&f->job);
-    link_close(&f->node);
+    play_close(*state);
     return 0;
-}
-
-/* A segment of `count` packets with one byte each and pts start, start + 1, ... */
-static void push_segment(struct fixture *f, uint32_t id, int64_t start, int count)
-{
-    uint64_t digest = 0;
-    assert_int_equal(job_begin(f->job, id, start, (uint64_t)start), 0);
-    for (int i = 0; i < count; i++) {
-        uint8_t byte = (uint8_t)i;
-        struct packet pkt = {.buf = buffer_copy(&byte, 1), .size = 1, .pts = start + i};
-        pkt.data = pkt.buf->data;
-        digest = pts_digest_add(digest, pkt.pts);
-        assert_int_equal(job_packet(f->job, &pkt), 0);
-    }
-    assert_int_equal(job_end(f->job, count, digest), 0);
-}
-
-static void give_credit(struct fixture *f, uint32_t slot, int credits)
-{
-    say(f, (struct message){.type = MESSAGE_CREDIT, .slot = slot, .credits = credits});
-}
-
-/* Takes a segment off the link, as a node would, returning credits; gives its id. */
-static uint32_t take_segment(struct fixture *f, uint32_t slot, int count)
-{
-    struct message begin = receive(f);
-    assert_int_equal(begin.type, MESSAGE_SEGMENT_BEGIN);
-    assert_int_equal(begin.slot, slot);
-    give_credit(f, slot, 2); /* this one's, and the end's */
-    for (int i = 0; i < count; i++) {
-        struct message msg = receive(f);
-        assert_int_equal(msg.type, MESSAGE_SEGMENT_PACKET);
-        assert_int_equal(msg.packet.pts, begin.pts + i);
-        message_done(&msg);
-        give_credit(f, slot, 1);
-        settle(f);
-    }
-    expect(f, MESSAGE_SEGMENT_END);
-    return begin.segment;
-}
-
-static void give_results(struct fixture *f, uint32_t segment, int64_t start, int count,
-                         int promised)
-{
-    uint64_t digest = 0;
-    for (int i = 0; i < count; i++) {
-        digest = pts_digest_add(digest, start + i);
-        for (uint32_t r = 0; r < 2; r++) {
-            struct message msg = {.type = MESSAGE_RESULT, .segment = segment};
-            msg.packet = (struct packet){.pts = start + i, .rendition = r, .size = 10};
-            say(f, msg);
-        }
-    }
-    struct message done = {.type = MESSAGE_SEGMENT_DONE, .segment = segment};
-    assert_int_equal(message_block(&done), 0);
-    *done.done = (struct segment_done){.frames = count, .pts_digest = digest};
-    done.done->packets[0] = done.done->packets[1] = promised;
-    say(f, done);
-}
-
-static void expect_results(struct fixture *f, uint32_t segment, int64_t start, int count)
-{
-    struct job_output out = {0};
-    for (int i = 0; i < 2 * count; i++) {
-        assert_int_equal(job_next(f->job, &out, NULL), 0);
-        assert_int_equal(out.type, JOB_PACKET);
-        assert_int_equal(out.segment, segment);
-        assert_int_equal(out.packet.pts, start + i / 2);
-        job_output_done(&out);
-    }
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
-    assert_int_equal(out.type, JOB_SEGMENT_DONE);
-    assert_int_equal(out.segment, segment);
-    assert_int_equal(out.frames_missing, 0);
-    job_output_done(&out);
 }
 
 static void test_one_segment_goes_and_comes(void **state)
@@ -178,17 +59,18 @@ static void test_window_is_kept(void **state)
     struct fixture *f = *state;
     push_segment(f, 0, 0, JOB_WINDOW_MESSAGES + 10);
     settle(f);
-    expect(f, MESSAGE_SEGMENT_BEGIN);
-    for (int i = 1; i < JOB_WINDOW_MESSAGES; i++)
+    expect(f, MESSAGE_SEGMENT_BEGIN); /* behind a PICTURE, whose credit is given back */
+    for (int i = 2; i < JOB_WINDOW_MESSAGES; i++)
         expect(f, MESSAGE_SEGMENT_PACKET);
+    expect_nothing(f);
     settle(f);
-    struct message none = {0};
-    assert_int_equal(link_receive(f->node, 0, &none), RGPU_ERROR_AGAIN);
+    expect(f, MESSAGE_SEGMENT_PACKET);
+    expect_nothing(f);
     give_credit(f, 0, 4);
     settle(f);
     for (int i = 0; i < 4; i++)
         expect(f, MESSAGE_SEGMENT_PACKET);
-    assert_int_equal(link_receive(f->node, 0, &none), RGPU_ERROR_AGAIN);
+    expect_nothing(f);
 }
 
 static void test_results_come_in_film_order(void **state)
@@ -204,14 +86,6 @@ static void test_results_come_in_film_order(void **state)
     give_results(f, 0, 0, 3, 3);
     expect_results(f, 0, 0, 3);
     expect_results(f, 1, 3, 3);
-}
-
-static void fail_slot(struct fixture *f, int code)
-{
-    struct message msg = {.type = MESSAGE_SLOT_FAILED};
-    assert_int_equal(message_block(&msg), 0);
-    error_set(msg.error, code, "the encoder is broken");
-    say(f, msg);
 }
 
 static void test_a_lost_segment_is_sent_again(void **state)
@@ -281,6 +155,29 @@ static void test_a_committed_segment_is_not_retried(void **state)
     assert_string_equal(err.text, "the encoder is broken");
 }
 
+/* The sound of a segment waits as long as its pictures do: after a minute they go out. */
+static void test_a_long_segment_goes_out_as_it_comes(void **state)
+{
+    struct fixture f = {0};
+    struct job_params params = {.renditions_count = 1, .source = {.time_base = {1, 1}}};
+    struct job_output out = {0};
+    (void)state;
+    play_open(&f, &params, 1);
+    push_segment(&f, 0, 0, 100);
+    settle(&f);
+    for (int64_t pts = 0; pts <= SEGMENT_RESULT_SECONDS; pts++)
+        give_result(&f, 0, 0, pts, 10);
+    assert_int_equal(job_next(f.job, &out, NULL), RGPU_ERROR_AGAIN);
+    give_result(&f, 0, 0, SEGMENT_RESULT_SECONDS + 1, 10);
+    for (int64_t pts = 0; pts <= SEGMENT_RESULT_SECONDS + 1; pts++) {
+        assert_int_equal(job_next(f.job, &out, NULL), 0);
+        assert_true(out.type == JOB_PACKET && out.packet.pts == pts);
+        job_output_done(&out);
+    }
+    assert_int_equal(job_next(f.job, &out, NULL), RGPU_ERROR_AGAIN);
+    play_close(&f);
+}
+
 /* The link is full when a reset is due: dispatch goes on without waiting, and sends it later. */
 static void test_a_reset_waits_for_room(void **state)
 {
@@ -304,34 +201,13 @@ static void test_a_reset_waits_for_room(void **state)
     assert_int_equal(resets, 1);
 }
 
-/* What a node says twice counts once. */
-static void test_a_segment_is_done_once(void **state)
-{
-    struct fixture *f = *state;
-    push_segment(f, 0, 0, 3);
-    push_segment(f, 1, 3, 3);
-    settle(f);
-    give_results(f, 1, 3, 3, 3);
-    give_results(f, 1, 3, 3, 3);
-    settle(f);
-    give_results(f, 0, 0, 3, 3);
-    expect_results(f, 0, 0, 3);
-    expect_results(f, 1, 3, 3);
-}
-
 /* Raw pictures are large: few are under way, few wait. */
 static void test_raw_frames_are_counted(void **state)
 {
     struct fixture f = {0};
-    struct link *near;
     struct job_params params = {.renditions_count = 1, .raw_input = true, .streaming = true};
     (void)state;
-    assert_int_equal(job_open(&f.job, &params, NULL), 0);
-    assert_int_equal(link_memory_pair(&near, &f.node), 0);
-    assert_int_equal(job_add_node(f.job, near, NULL), 0);
-    expect(&f, MESSAGE_JOB_CREATE);
-    say(&f, (struct message){.type = MESSAGE_JOB_ACK, .slots = 1});
-    settle(&f);
+    play_open(&f, &params, 1);
     assert_int_equal(job_begin(f.job, 0, 0, 0), 0);
     int pushed = 0;
     for (; job_accepts(f.job) && pushed < 1000; pushed++) {
@@ -371,14 +247,36 @@ static void test_what_cannot_help_is_not_retried(void **state)
     assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_UNSUPPORTED);
 }
 
-static void test_wrong_count_is_refused(void **state)
+/* A result that lacks packets is asked for again, as long as there are attempts. */
+static void test_wrong_count_is_sent_again(void **state)
 {
     struct fixture *f = *state;
     struct job_output out = {0};
+    struct error err = {0};
     push_segment(f, 0, 0, 3);
+    push_segment(f, 1, 3, 3);
     settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    assert_int_equal(take_segment(f, 0, 3), 1);
     give_results(f, 0, 0, 3, 4);
-    assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_NODE);
+    settle(f);
+    assert_int_equal(job_retries(f->job), 1);
+    assert_int_equal(job_packets_received(f->job, 0), 0);
+    give_results(f, 1, 3, 3, 3); /* what else the slot had is not lost */
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    give_results(f, 0, 0, 3, 3);
+    expect_results(f, 0, 0, 3);
+    expect_results(f, 1, 3, 3);
+
+    push_segment(f, 2, 6, 3);
+    for (int i = 0; i < SEGMENT_ATTEMPTS_MAX; i++) {
+        settle(f);
+        assert_int_equal(take_segment(f, 0, 3), 2);
+        give_results(f, 2, 6, 3, 2);
+    }
+    assert_int_equal(job_next(f->job, &out, &err), RGPU_ERROR_NODE);
+    assert_non_null(strstr(err.text, "3 packets instead of 2"));
 }
 
 static void test_missing_frames_are_counted(void **state)
@@ -407,17 +305,15 @@ static void test_lost_link_fails_the_job(void **state)
 static void test_another_node_takes_over(void **state)
 {
     struct fixture *f = *state;
-    struct fixture other = {.job = f->job};
-    struct link *near;
+    struct fixture other;
     push_segment(f, 0, 5, 2);
     settle(f);
-    assert_int_equal(link_memory_pair(&near, &other.node), 0);
-    assert_int_equal(job_add_node(f->job, near, NULL), 0);
-    expect(&other, MESSAGE_JOB_CREATE);
-    say(&other, (struct message){.type = MESSAGE_JOB_ACK, .slots = 1});
+    play_join(&other, f->job, 2, 1);
     settle(f);
+    struct job_output out = {0};
     link_shutdown(f->node);
-    settle(f);
+    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(out.type, JOB_NOTE); /* which says so */
     assert_int_equal(take_segment(&other, 0, 2), 0);
     give_results(&other, 0, 5, 2, 2);
     expect_results(f, 0, 5, 2);
@@ -446,90 +342,157 @@ static void test_notes_once_and_headers_alike(void **state)
     struct fixture *f = *state;
     struct job_output out = {0};
     for (int i = 0; i < 2; i++) {
-        struct message note = {.type = MESSAGE_NOTE};
-        assert_int_equal(message_block(&note), 0);
-        error_set(note.error, 0, "4:2:2 is encoded as 4:2:0");
-        say(f, note);
-        struct message header = {.type = MESSAGE_HEADER, .rendition = 1};
-        assert_int_equal(message_block(&header), 0);
-        header.track->extradata = buffer_copy("abc", 3);
-        say(f, header);
+        say_error(f, MESSAGE_NOTE, 0, 0, "4:2:2 is encoded as 4:2:0");
+        say_header(f, 1, "abc");
     }
     assert_int_equal(job_next(f->job, &out, NULL), 0);
     assert_int_equal(out.type, JOB_NOTE);
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
-    assert_int_equal(out.type, JOB_HEADER);
-    assert_int_equal(out.rendition, 1);
-    job_output_done(&out);
-    settle(f);
-    struct message other = {.type = MESSAGE_HEADER, .rendition = 1};
-    assert_int_equal(message_block(&other), 0);
-    other.track->extradata = buffer_copy("abd", 3);
-    say(f, other);
+    settle(f); /* the header was given before */
+    say_header(f, 1, "abd");
     assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_NODE);
+}
+
+/* A job on one node with one slot, of one segment of 25 frames that is about to be sent. */
+static void open_rates(struct fixture *f, const struct job_params *wanted)
+{
+    struct job_params params = *wanted;
+    play_open(f, &params, 1);
+    push_segment(f, 0, 0, 25);
+    job_finish(f->job);
+    settle(f);
+}
+
+/* Waits for the segment and answers with packets of so many bytes for each rendition. */
+static struct message answer_segment(struct fixture *f, int renditions, size_t size)
+{
+    settle(f); /* sends what was put back */
+    struct message msg = receive(f);
+    while (msg.type != MESSAGE_SEGMENT_BEGIN) {
+        message_done(&msg);
+        settle(f);
+        msg = receive(f);
+    }
+    say(f, (struct message){.type = MESSAGE_CREDIT, .credits = 25});
+    struct message done = {.type = MESSAGE_SEGMENT_DONE};
+    assert_int_equal(message_block(&done), 0);
+    *done.done = (struct segment_done){.frames = 25};
+    for (int i = 0; i < 25; i++) {
+        for (int r = 0; r < renditions; r++) {
+            struct message result = {.type = MESSAGE_RESULT};
+            result.packet =
+                (struct packet){.pts = i, .duration = 1, .rendition = (uint32_t)r, .size = size};
+            say(f, result);
+            done.done->packets[r]++;
+        }
+        done.done->pts_digest = pts_digest_add(done.done->pts_digest, i);
+    }
+    say(f, done);
+    return msg;
+}
+
+/* Takes all that is left: the number of packets, and the text of the last note. */
+static int take_rest(struct fixture *f, char note[ERROR_TEXT_MAX])
+{
+    struct job_output out = {0};
+    int packets = 0, notes = 0;
+    note[0] = '\0';
+    while (job_next(f->job, &out, NULL) == 0 && out.type != JOB_ENDED) {
+        if (out.type == JOB_NOTE && ++notes)
+            snprintf(note, ERROR_TEXT_MAX, "%s", out.note);
+        packets += out.type == JOB_PACKET;
+        job_output_done(&out);
+    }
+    assert_true(notes <= 1);
+    assert_int_equal(out.type, JOB_ENDED);
+    job_close(&f->job);
+    link_close(&f->node);
+    return packets;
 }
 
 /* A film at 100 kbit/s at most (150,000 bits a second, buffer 300,000) whose segment is ten times
  * that must come back for another try with less, and be taken with a note in the end. */
 static void test_a_segment_that_breaks_the_bucket_is_redone(void **state)
 {
-    struct fixture f = {0};
-    struct link *near;
     (void)state;
+    struct fixture f = {0};
+    char note[ERROR_TEXT_MAX];
     struct job_params params = {.renditions_count = 2, .source = {.time_base = {1, 25}}};
     for (int r = 0; r < 2; r++)
-        params.renditions[r] =
-            (struct rendition_params){.codec = "h264", .rate = RATE_VBR, .bit_rate_bps = 100000};
+        params.renditions[r] = (struct rendition_params){
+            .codec = "h264", .width = 64, .height = 48, .rate = RATE_VBR, .bit_rate_bps = 100000};
     params.renditions[1].bit_rate_bps = 100000000; /* never in danger */
-    assert_int_equal(job_open(&f.job, &params, NULL), 0);
-    assert_int_equal(link_memory_pair(&near, &f.node), 0);
-    assert_int_equal(job_add_node(f.job, near, NULL), 0);
-    expect(&f, MESSAGE_JOB_CREATE);
-    say(&f, (struct message){.type = MESSAGE_JOB_ACK, .slots = 1});
-    push_segment(&f, 0, 0, 25);
-    job_finish(f.job);
-    settle(&f);
+    open_rates(&f, &params);
     int last = 1001;
     for (int attempt = 0; attempt <= SEGMENT_REDO_MAX; attempt++) {
-        settle(&f); /* sends what was put back */
-        struct message msg = receive(&f);
-        while (msg.type != MESSAGE_SEGMENT_BEGIN) {
-            message_done(&msg);
-            settle(&f);
-            msg = receive(&f);
-        }
-        assert_true(msg.permille[0] < last);
-        assert_int_equal(msg.permille[1], 1000);
-        last = msg.permille[0];
-        say(&f, (struct message){.type = MESSAGE_CREDIT, .credits = 25});
-        for (int i = 0; i < 50; i++) {
-            struct message result = {.type = MESSAGE_RESULT};
-            result.packet = (struct packet){
-                .pts = i / 2, .rendition = (uint32_t)(i % 2), .size = 1500000 / 8 / 25};
-            say(&f, result);
-        }
-        struct message done = {.type = MESSAGE_SEGMENT_DONE};
-        assert_int_equal(message_block(&done), 0);
-        *done.done = (struct segment_done){.frames = 25, .packets = {25, 25}};
-        for (int i = 0; i < 25; i++)
-            done.done->pts_digest = pts_digest_add(done.done->pts_digest, i);
-        say(&f, done);
+        const struct message begin = answer_segment(&f, 2, 1500000 / 8 / 25);
+        assert_true(begin.permille[0] < last);
+        assert_int_equal(begin.permille[1], 1000);
+        last = begin.permille[0];
         if (attempt < SEGMENT_REDO_MAX)
             settle(&f);
     }
     assert_int_equal(job_retries(f.job), SEGMENT_REDO_MAX);
-    struct job_output out = {0};
-    bool noted = false;
-    int packets = 0;
-    while (job_next(f.job, &out, NULL) == 0 && out.type != JOB_ENDED) {
-        noted |= out.type == JOB_NOTE && strstr(out.note, "peak bit rate") != NULL;
-        packets += out.type == JOB_PACKET;
-        job_output_done(&out);
+    assert_int_equal(take_rest(&f, note), 50);
+    assert_non_null(strstr(note, "h264 64x48"));
+    assert_non_null(strstr(note, "peak bit rate is 1500.0 kbit/s instead of 150.0"));
+}
+
+/* Retries do not go below the least bit rate that encoders have, and stop where that is reached. */
+static void test_retries_keep_the_least_bit_rate(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t bit_rate_bps;
+        int retries;
+    } cases[] = {{1000, 0}, {1001, 0}, {1300, 1}, {2000, 1}, {3999, 2}, {5000, 2}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f = {0};
+        char note[ERROR_TEXT_MAX];
+        struct job_params params = {
+            .renditions_count = 1,
+            .source = {.time_base = {1, 25}},
+            .renditions = {{.codec = "hevc", .rate = RATE_VBR}},
+        };
+        params.renditions[0].bit_rate_bps = cases[i].bit_rate_bps;
+        open_rates(&f, &params);
+        for (int attempt = 0; attempt <= cases[i].retries; attempt++) {
+            const struct message begin = answer_segment(&f, 1, 1000);
+            assert_true(cases[i].bit_rate_bps * begin.permille[0] / 1000 >= BIT_RATE_BPS_MIN);
+            assert_true((begin.permille[0] == 1000) == (attempt == 0));
+            if (attempt < cases[i].retries)
+                settle(&f);
+        }
+        assert_int_equal(take_rest(&f, note), 25);
+        assert_non_null(strstr(note, "--bitrate"));
     }
-    assert_int_equal(packets, 50);
-    assert_true(noted);
-    job_close(&f.job);
-    link_close(&f.node);
+}
+
+/* Renditions that are held to no peak are told of too, by their average; a short film may begin
+ * with a full buffer. */
+static void test_an_average_far_above_the_target_is_noted(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t size; /* of each of 25 packets */
+        const char *note;
+    } cases[] = {
+        {1000, "av1 0x0: the average bit rate is 200.0 kbit/s instead of 10.0"},
+        {200, ""}, /* 40,000 bits: 20,000 and a buffer of 30,000 */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f = {0};
+        char note[ERROR_TEXT_MAX];
+        const struct job_params params = {
+            .renditions_count = 1,
+            .source = {.time_base = {1, 25}},
+            .renditions = {{.codec = "av1", .rate = RATE_VBR, .bit_rate_bps = 10000}},
+        };
+        open_rates(&f, &params);
+        answer_segment(&f, 1, cases[i].size);
+        assert_int_equal(take_rest(&f, note), 25);
+        assert_int_equal(strncmp(note, cases[i].note, strlen(cases[i].note)), 0);
+        assert_int_equal(note[0] != '\0', cases[i].note[0] != '\0');
+    }
 }
 
 int main(void)
@@ -542,18 +505,20 @@ int main(void)
         WITH_ONE(test_a_lost_segment_is_sent_again),
         WITH_ONE(test_a_slot_fails_with_two_segments_inside),
         WITH_ONE(test_a_committed_segment_is_not_retried),
+        cmocka_unit_test(test_a_long_segment_goes_out_as_it_comes),
         cmocka_unit_test_setup_teardown(test_a_reset_waits_for_room, set_up_eight, tear_down),
-        WITH_ONE(test_a_segment_is_done_once),
         cmocka_unit_test(test_raw_frames_are_counted),
         WITH_ONE(test_attempts_end),
         WITH_ONE(test_what_cannot_help_is_not_retried),
-        WITH_ONE(test_wrong_count_is_refused),
+        WITH_ONE(test_wrong_count_is_sent_again),
         WITH_ONE(test_missing_frames_are_counted),
         WITH_ONE(test_lost_link_fails_the_job),
         WITH_ONE(test_another_node_takes_over),
         WITH_ONE(test_reading_ahead_is_bounded),
         WITH_ONE(test_notes_once_and_headers_alike),
         cmocka_unit_test(test_a_segment_that_breaks_the_bucket_is_redone),
+        cmocka_unit_test(test_retries_keep_the_least_bit_rate),
+        cmocka_unit_test(test_an_average_far_above_the_target_is_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

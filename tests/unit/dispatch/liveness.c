@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/segment.h"
 #include "media/digest.h"
 
 #define SLOTS_MAX 8
@@ -42,19 +43,24 @@ struct slot_model {
     int inside_count;
     uint32_t segment;
     bool begun, failed;
+    bool told;                         /* the job's picture, or has told it */
+    bool opened;                       /* the headers are told */
     int consumed;                      /* credits not yet returned */
     int64_t frames[SEGMENTS_OPEN_MAX]; /* by segment, of the present attempt */
+    uint64_t digests[SEGMENTS_OPEN_MAX];
 };
 
 struct plan {
     int slots;
     int look_ahead; /* pictures that a slot holds back */
     int segments, frames_min, frames_max;
-    int last_frames;                   /* of the last segment; 0: as the others */
+    int first_frames, last_frames;     /* of these segments; 0: as the others */
     int64_t input_bytes, result_bytes; /* of a packet */
     int read_percent;                  /* chance that the source has something */
     int fail_permille;                 /* chance of a failure a message */
-    int slow_slot;                     /* works one step in 16; -1: none */
+    int wrong_permille;                /* chance of a wrong count a segment */
+    int slow_slot;                     /* works one step in `slowness`; -1: none */
+    unsigned slowness;
     bool raw;
 };
 
@@ -63,7 +69,8 @@ struct world {
     struct job *job;
     struct link *node;
     struct slot_model slots[SLOTS_MAX];
-    int segment, left; /* being pushed; its packets that are left */
+    int failures[SEGMENTS_OPEN_MAX]; /* by segment */
+    int segment, left;               /* being pushed; its packets that are left */
     int64_t pts;
     uint64_t digest;
     int frames;
@@ -82,6 +89,12 @@ static void say(struct world *w, struct message msg)
     assert_in_range(w->out_count, 0, OUTBOX - 1);
     w->outbox[(w->out_head + w->out_count++) % OUTBOX] = msg;
     w->moved = true;
+}
+
+static void say_block(struct world *w, struct message msg)
+{
+    assert_int_equal(message_block(&msg), 0);
+    say(w, msg);
 }
 
 static void flush(struct world *w)
@@ -110,6 +123,8 @@ static void push_one(struct world *w)
         }
         w->frames =
             p->frames_min + (int)random_below((unsigned)(p->frames_max - p->frames_min + 1));
+        if (w->segment == 0 && p->first_frames)
+            w->frames = p->first_frames;
         if (w->segment == p->segments - 1 && p->last_frames)
             w->frames = p->last_frames;
         w->left = w->frames;
@@ -136,22 +151,50 @@ static void push_one(struct world *w)
 /* ---- node -------------------------------------------------------------------------------------
  */
 
+/* At the first picture out of the decoder. */
+static void tell_picture(struct world *w, uint32_t slot)
+{
+    struct message msg = {.type = MESSAGE_PICTURE, .slot = slot};
+    assert_int_equal(message_block(&msg), 0);
+    *msg.track = (struct track){.format = PIXEL_GRAY8, .width = 16, .height = 16};
+    say(w, msg);
+    w->slots[slot].told = true;
+}
+
+/* At the first picture out of the encoders. */
+static void tell_headers(struct world *w, uint32_t slot)
+{
+    w->slots[slot].opened = true;
+    for (uint32_t r = 0; r < 2; r++)
+        say_block(w, (struct message){.type = MESSAGE_HEADER, .slot = slot, .rendition = r});
+}
+
 static void put(struct world *w, struct slot_model *s, const struct picture *out)
 {
+    const uint32_t slot = (uint32_t)(s - w->slots);
     if (!out->end) {
+        if (!s->opened)
+            tell_headers(w, slot);
         s->frames[out->segment]++;
+        s->digests[out->segment] = pts_digest_add(s->digests[out->segment], out->pts);
         for (uint32_t r = 0; r < 2; r++) {
-            struct message msg = {.type = MESSAGE_RESULT, .segment = out->segment};
+            struct message msg = {.type = MESSAGE_RESULT, .slot = slot, .segment = out->segment};
             msg.packet = (struct packet){
                 .pts = out->pts, .rendition = r, .size = (size_t)w->plan->result_bytes};
             say(w, msg);
         }
         return;
     }
-    struct message msg = {.type = MESSAGE_SEGMENT_DONE, .segment = out->segment};
+    struct message msg = {.type = MESSAGE_SEGMENT_DONE, .slot = slot, .segment = out->segment};
     assert_int_equal(message_block(&msg), 0);
     const int64_t frames = s->frames[out->segment];
     *msg.done = (struct segment_done){.frames = frames, .packets = {frames, frames}};
+    msg.done->pts_digest = s->digests[out->segment];
+    if ((int)random_below(1000) < w->plan->wrong_permille &&
+        w->failures[out->segment] < SEGMENT_ATTEMPTS_MAX - 1) {
+        w->failures[out->segment]++;
+        msg.done->packets[random_below(2)]++;
+    }
     say(w, msg);
 }
 
@@ -177,6 +220,27 @@ static void credit(struct world *w, int slot)
     s->consumed = 0;
 }
 
+/* Counts a failure for all that the slot has; false where a segment would fail too often. */
+static bool count_failure(struct world *w, const struct slot_model *s)
+{
+    uint32_t inside[2 * INBOX];
+    int count = 0;
+    for (int i = 0; i < s->inside_count; i++)
+        if (s->inside[i].end)
+            inside[count++] = s->inside[i].segment;
+    if (s->begun)
+        inside[count++] = s->segment;
+    for (int i = 0; i < s->count; i++)
+        if (s->inbox[(s->head + i) % INBOX].type == MESSAGE_SEGMENT_BEGIN)
+            inside[count++] = s->inbox[(s->head + i) % INBOX].segment;
+    for (int i = 0; i < count; i++)
+        if (w->failures[inside[i]] == SEGMENT_ATTEMPTS_MAX - 1)
+            return false;
+    for (int i = 0; i < count; i++)
+        w->failures[inside[i]]++;
+    return true;
+}
+
 static void fail_slot(struct world *w, int slot)
 {
     struct slot_model *s = &w->slots[slot];
@@ -185,7 +249,7 @@ static void fail_slot(struct world *w, int slot)
     error_set(msg.error, RGPU_ERROR_NODE, "lost");
     say(w, msg);
     s->failed = true;
-    s->begun = false;
+    s->begun = s->opened = false;
     s->inside_count = 0;
     memset(s->frames, 0, sizeof(s->frames));
 }
@@ -199,14 +263,21 @@ static void work(struct world *w, int slot, const struct message *msg)
         s->begun = true;
         s->segment = msg->segment;
         s->frames[s->segment] = 0;
+        s->digests[s->segment] = 0;
         break;
     case MESSAGE_SEGMENT_PACKET:
     case MESSAGE_SEGMENT_FRAME:
         assert_true(s->begun);
+        if (!s->told)
+            tell_picture(w, (uint32_t)slot);
         s->inside[s->inside_count++] = (struct picture){
             .segment = s->segment, .pts = msg->frame ? msg->frame->pts : msg->packet.pts};
         break;
     case MESSAGE_SEGMENT_TAIL:
+        break;
+    case MESSAGE_PICTURE:
+        assert_false(s->begun);
+        s->told = true;
         break;
     case MESSAGE_SEGMENT_END:
         assert_true(s->begun);
@@ -227,22 +298,29 @@ static void step_slot(struct world *w, int slot)
 {
     struct slot_model *s = &w->slots[slot];
     const struct plan *p = w->plan;
-    if (!s->count || w->out_count || (slot == p->slow_slot && random_below(16)))
+    if (!s->count || w->out_count || (slot == p->slow_slot && random_below(p->slowness)))
         return;
     struct message msg = s->inbox[s->head];
+    w->moved = true;
+    if (msg.type != MESSAGE_SLOT_RESET && !s->failed &&
+        (int)random_below(1000) < p->fail_permille && count_failure(w, s))
+        fail_slot(w, slot);
     s->head = (s->head + 1) % INBOX;
     s->count--;
-    w->moved = true;
     if (msg.type == MESSAGE_SLOT_RESET) {
         s->failed = s->begun = false;
     } else {
-        if (!s->failed && p->fail_permille && (int)random_below(1000) < p->fail_permille)
-            fail_slot(w, slot);
         if (!s->failed)
             work(w, slot, &msg);
         credit(w, slot);
     }
     message_done(&msg);
+}
+
+static void greet(struct world *w)
+{
+    say_block(w, (struct message){.type = MESSAGE_HELLO});
+    say(w, (struct message){.type = MESSAGE_JOB_ACK, .slots = w->plan->slots});
 }
 
 static void receive_all(struct world *w)
@@ -252,7 +330,7 @@ static void receive_all(struct world *w)
         struct slot_model *s = &w->slots[msg.slot];
         w->moved = true;
         if (msg.type == MESSAGE_JOB_CREATE) {
-            say(w, (struct message){.type = MESSAGE_JOB_ACK, .slots = w->plan->slots});
+            greet(w);
             message_done(&msg);
             continue;
         }
@@ -288,6 +366,8 @@ static void take_outputs(struct world *w)
             w->given[out.packet.rendition]++;
         }
         w->ended = out.type == JOB_ENDED;
+        if (out.type == JOB_SEGMENT_DONE)
+            assert_int_equal(out.frames_missing + out.frames_wrong, 0);
         job_output_done(&out);
         if (w->ended)
             return;
@@ -361,7 +441,8 @@ static const struct plan usual = {.slots = 3,
                                   .input_bytes = 1000,
                                   .result_bytes = 500,
                                   .read_percent = 90,
-                                  .slow_slot = -1};
+                                  .slow_slot = -1,
+                                  .slowness = 16};
 
 static void test_usual(void **state)
 {
@@ -431,7 +512,7 @@ static void test_slots_that_fail(void **state)
 {
     (void)state;
     struct plan plan = usual;
-    plan.fail_permille = 1;
+    plan.fail_permille = 3;
     plan.frames_max = 40;
     for (uint64_t seed = 500; seed < 530; seed++) {
         plan.slots = 2 + (int)(seed % 4);
@@ -439,6 +520,38 @@ static void test_slots_that_fail(void **state)
         plan.slow_slot = seed % 2 ? 0 : -1;
         run(&plan, seed);
     }
+}
+
+static void test_segments_that_come_back_wrong(void **state)
+{
+    (void)state;
+    struct plan plan = usual;
+    plan.wrong_permille = 100;
+    plan.frames_max = 40;
+    for (uint64_t seed = 800; seed < 830; seed++) {
+        plan.slots = 1 + (int)(seed % 5);
+        plan.look_ahead = (int)(seed % 3) * 20;
+        plan.slow_slot = seed % 2 ? 0 : -1;
+        run(&plan, seed);
+    }
+}
+
+/* A first segment that takes for ever, while many lanes are quick with long segments: what waits
+ * for it keeps to the bound of segment.h. */
+static void test_results_that_wait_are_bounded(void **state)
+{
+    (void)state;
+    struct plan plan = usual;
+    plan.slots = SLOTS_MAX;
+    plan.segments = 4 * SLOTS_MAX;
+    plan.frames_min = plan.frames_max = 1000;
+    plan.result_bytes = MIB;
+    plan.read_percent = 100;
+    plan.slow_slot = 0;
+    plan.slowness = 100;
+    const int64_t inside = 2 * (JOB_WINDOW_MESSAGES + plan.look_ahead) * plan.result_bytes;
+    assert_in_range(run(&plan, 900), SEGMENT_HELD_BYTES_MAX,
+                    SEGMENT_RESULT_BYTES + SEGMENT_HELD_BYTES_MAX + plan.slots * inside);
 }
 
 static void test_raw_frames(void **state)
@@ -460,11 +573,13 @@ static void test_anything(void **state)
             .look_ahead = (int)random_below(80),
             .segments = 1 + (int)random_below(100),
             .frames_min = (int)random_below(3),
-            .frames_max = 3 + (int)random_below(200),
+            .frames_max = 3 + (int)random_below(1000),
             .last_frames = random_below(4) ? 0 : 5000,
             .input_bytes = (int64_t)1 << random_below(22),
-            .result_bytes = (int64_t)1 << random_below(23),
+            .first_frames = random_below(2) ? 0 : 1 + (int)random_below(300),
+            .result_bytes = (int64_t)1 << (18 + random_below(5)),
             .read_percent = 5 + (int)random_below(96),
+            .slowness = 16,
         };
         plan.slow_slot = random_below(2) ? (int)random_below((unsigned)plan.slots) : -1;
         run(&plan, seed);
@@ -480,6 +595,8 @@ int main(void)
         cmocka_unit_test(test_input_that_fills_the_memory),
         cmocka_unit_test(test_a_segment_without_end),
         cmocka_unit_test(test_slots_that_fail),
+        cmocka_unit_test(test_segments_that_come_back_wrong),
+        cmocka_unit_test(test_results_that_wait_are_bounded),
         cmocka_unit_test(test_raw_frames),
         cmocka_unit_test(test_anything),
     };

@@ -364,14 +364,14 @@ static void test_refused(void **state)
     fake_open(&f, AV_CODEC_ID_PCM_S16LE);
     assert_int_equal(
         audio_open(&a, &(struct audio_params){.source = &f.track, .codec = "vorbis"}, &err),
-        RGPU_ERROR_UNSUPPORTED);
+        RGPU_ERROR_PARAM);
     assert_non_null(strstr(err.text, "--audio"));
     assert_null(a);
     fake_close(&f);
     fake_open(&f, AV_CODEC_ID_NONE);
     assert_int_equal(
         audio_open(&a, &(struct audio_params){.source = &f.track, .codec = "aac"}, &err),
-        RGPU_ERROR_UNSUPPORTED);
+        RGPU_ERROR_INPUT);
     fake_close(&f);
 }
 

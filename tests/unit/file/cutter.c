@@ -41,7 +41,7 @@ struct segment {
 struct result {
     struct segment s[SEGMENTS_MAX];
     int count;
-    int64_t lost;
+    int64_t lost, head_lost;
     int held_max; /* most packets inside after begin, with all events taken */
 };
 
@@ -262,6 +262,7 @@ static void run(const struct film *f, const struct cutter_params *params, struct
     assert_int_equal(cutter_next(c, &e), RGPU_ERROR_END);
     assert_int_equal(state, 0);
     r->lost = cutter_lost_count(c);
+    r->head_lost = cutter_head_lost_count(c);
     cutter_free(&c);
     assert_null(c);
 }
@@ -357,8 +358,10 @@ static void check(const struct film *f, const struct cutter_params *params, cons
         assert_true(shown[i] <= 1);
         lost += shown[i] == 0;
     }
-    if (r->count) /* else reading stopped at the first point, behind the window */
+    if (r->count) { /* else reading stopped at the first point, behind the window */
         assert_int_equal(r->lost, lost);
+        assert_int_equal(r->head_lost, lost);
+    }
 }
 
 static struct film film;
@@ -591,6 +594,7 @@ static void test_jump_back_in_time(void **state)
     /* Nothing vanishes: a frame is in a segment, or counted. */
     assert_int_equal(frames + result.lost, film.count);
     assert_true(result.lost > 0);
+    assert_int_equal(result.head_lost, 0);
 }
 
 static void test_film_without_points(void **state)

@@ -66,7 +66,7 @@ static void copy_film(const char *in, const char *out, enum audio_mode mode, cha
         reader_packet_done(&pkt);
     }
     if (outputs_source_end(o, &err) != 0 || outputs_video_end(o, &err) != 0 ||
-        outputs_finish(o, &err) != 0)
+        outputs_complete(o, &err) != 0 || outputs_place(o, &err) != 0)
         fail_msg("%s: %s", in, err.text);
     ret[0] = '\0';
     for (int i = 0; i < outputs_warnings_count(o); i++)

@@ -154,10 +154,11 @@ static int64_t file_size(const char *folder, const char *name)
     return st.st_size;
 }
 
-/* Each segment with the header alone: begins with a key frame at the time that the playlist says.
- */
-static void check_segments(const char *folder, bool video, int64_t begin_us)
+/* Each segment with the header alone: begins with a key frame at the time that the playlist says,
+ * but for what an edit list takes off in front of audio. All playlists begin at zero. */
+static void check_segments(const char *folder, bool video)
 {
+    int64_t begin_us = 0;
     char path[256];
     struct playlist list;
     snprintf(path, sizeof(path), "%s/index.m3u8", folder);
@@ -166,6 +167,11 @@ static void check_segments(const char *folder, bool video, int64_t begin_us)
     assert_true(list.media.independent_segments);
     for (int i = 0; i < list.media.segments_count; i++) {
         struct pieces p;
+        if (list.media.segments[i].gap) {
+            assert_int_equal(file_size(folder, list.media.segments[i].uri), 24);
+            begin_us += list.media.segments[i].duration_us;
+            continue;
+        }
         films_run("cat %s/init.mp4 %s/%s > one.mp4", folder, folder, list.media.segments[i].uri);
         pieces_read("one.mp4", 0, &p);
         assert_true(p.count > 0);
@@ -176,7 +182,8 @@ static void check_segments(const char *folder, bool video, int64_t begin_us)
             if (p.items[k].pts_ns + p.items[k].duration_ns > end)
                 end = p.items[k].pts_ns + p.items[k].duration_ns;
         }
-        if (first / 1000 > begin_us + 1 || first / 1000 < begin_us - 1)
+        const int64_t priming_us = i == 0 && !video ? 21334 : 1;
+        if (first / 1000 > begin_us + 1 || first / 1000 < begin_us - priming_us)
             fail_msg("%s segment %d begins at %lld us, not %lld", folder, i + 1,
                      (long long)(first / 1000), (long long)begin_us);
         begin_us += list.media.segments[i].duration_us;
@@ -232,17 +239,56 @@ static void test_segments(void **state)
         playlist_done(&b);
         playlist_done(&audio);
         playlist_done(&master);
-        check_segments("seg/a", true, 0);
+        check_segments("seg/a", true);
         if (!thin)
-            check_segments("seg/b", true, 0);
-        check_segments("seg/eng", false, -21333);
+            check_segments("seg/b", true);
+        check_segments("seg/eng", false);
     }
-    films_run("rm -rf seg");
-    run_ok(&(struct mux_job){.in = "late.mp4", .out = "seg/", .segment_us = 700000});
+}
+
+/* Video that begins about 1.23 s behind the sound, by more and less than a segment: gaps, with the
+ * sound cut where they are, or a longer first segment. */
+static void test_late_video(void **state)
+{
+    (void)state;
+    make_sources();
     struct pieces p;
     pieces_read("late.mp4", 0, &p);
-    check_segments("seg/a", true, p.items[0].pts_ns / 1000);
+    const int64_t late_us = p.items[0].pts_ns / 1000;
     pieces_done(&p);
+    assert_in_range(late_us, 1230000, 1235000);
+    const struct {
+        int64_t segment_us, first_us;
+        int gaps;
+    } cases[] = {{1000000, late_us, 1},
+                 {700000, 700000, 2},
+                 {400000, 400000, 3},
+                 {3000000, late_us + 3200000, 0}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct playlist video, audio;
+        int gaps = 0;
+        films_run("rm -rf seg");
+        run_ok(
+            &(struct mux_job){.in = "late.mp4", .out = "seg/", .segment_us = cases[i].segment_us});
+        read_playlist("seg/a/index.m3u8", &video);
+        read_playlist("seg/audio/index.m3u8", &audio);
+        while (video.media.segments[gaps].gap)
+            gaps++;
+        assert_int_equal(gaps, cases[i].gaps);
+        assert_int_equal(video.media.version, gaps ? 8 : 7);
+        assert_int_equal(audio.media.version, 7);
+        assert_in_range(video.media.segments[0].duration_us, cases[i].first_us - 1,
+                        cases[i].first_us + 1);
+        for (int k = 0; k < gaps; k++)
+            assert_in_range(audio.media.segments[k].duration_us + 22000 -
+                                video.media.segments[k].duration_us,
+                            0, 44000);
+        if (gaps)
+            check_segments("seg/a", true);
+        check_segments("seg/audio", false);
+        playlist_done(&video);
+        playlist_done(&audio);
+    }
 }
 
 static uint64_t field(const char *name, const char *box, size_t offset, int bytes)
@@ -275,7 +321,7 @@ static void test_begin(void **state)
     struct pieces p;
     pieces_read("late.mp4", 0, &p);
     assert_true(p.items[0].pts > 0);
-    assert_int_equal(field("begin/a/seg_00001.m4s", "tfdt", 4, 8), p.items[0].pts);
+    assert_int_equal(field("begin/a/seg_00002.m4s", "tfdt", 4, 8), p.items[0].pts);
     assert_int_equal(field("begin/audio/seg_00001.m4s", "tfdt", 4, 8), 0);
     pieces_done(&p);
 }
@@ -316,11 +362,283 @@ static void test_replace(void **state)
     assert_int_equal(folder_entries("box"), 2);
 }
 
+/* ---- subtitles ------------------------------------------------------------------------------ */
+
+static const char srt[] = "1\n00:00:00,400 --> 00:00:01,100\nFirst & <i>line</i> <b>2 < 3</b>\n\n"
+                          "2\n00:00:01,500 --> 00:00:04,700\nOver {a} boundary\nsecond line\n\n"
+                          "3\n00:00:03,000 --> 00:00:03,250\nIn between\n\n"
+                          "4\n00:00:05,400 --> 00:00:07,600\nPast the end\n";
+static const char ass[] =
+    "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\n"
+    "Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, "
+    "Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, "
+    "Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\n"
+    "Style: Default,Arial,16,&H0,&H0,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0\n\n[Events]\n"
+    "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    "Dialogue: 0,0:00:00.50,0:00:02.25,Default,,0,0,0,,{\\an8\\i1}Signs{\\i0} & more{comment}\n"
+    "Dialogue: 0,0:00:02.00,0:00:06.00,Default,,0,0,0,,A\\NB\n"
+    "Dialogue: 1,0:00:02.00,0:00:06.00,Default,,0,0,0,,A\\NB\n"
+    "Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,{\\p1}m 0 0 l 10 10{\\p0}\n";
+
+struct want_cue {
+    int begin_ms, end_ms;
+    const char *text;
+};
+static const struct want_cue srt_cues[] = {
+    {400, 1100, "First &amp; <i>line</i> <b>2 &lt; 3</b>"},
+    {1500, 4700, "Over {a} boundary\nsecond line"},
+    {3000, 3250, "In between"},
+    {5400, 7600, "Past the end"},
+};
+static const struct want_cue ass_cues[] = {
+    {500, 2250, "<i>Signs</i> &amp; more"},
+    {2000, 6000, "A\nB"},
+};
+
+/* Subtitles drawn as pictures: each an empty one. */
+static void save_pictures(void)
+{
+    static const uint8_t composition[] = {0, 160, 0, 90, 16, 0, 0, 128, 0, 0, 0};
+    uint8_t data[512];
+    size_t n = 0;
+    for (uint32_t second = 1; second < 4; second++) {
+        for (int part = 0; part < 2; part++) {
+            const uint32_t pts = second * 90000;
+            const uint8_t size = part ? 0 : sizeof(composition);
+            const uint8_t head[] = {'P',
+                                    'G',
+                                    (uint8_t)(pts >> 24),
+                                    (uint8_t)(pts >> 16),
+                                    (uint8_t)(pts >> 8),
+                                    (uint8_t)pts,
+                                    0,
+                                    0,
+                                    0,
+                                    0,
+                                    part ? 0x80 : 0x16,
+                                    0,
+                                    size};
+            memcpy(data + n, head, sizeof(head));
+            memcpy(data + n + sizeof(head), composition, size);
+            n += sizeof(head) + size;
+        }
+    }
+    films_save("pictures.sup", data, n);
+}
+
+static void make_text_film(void)
+{
+    films_save("text.srt", srt, sizeof(srt) - 1);
+    films_save("text.ass", ass, sizeof(ass) - 1);
+    save_pictures();
+    films_make("-f lavfi -i testsrc2=size=160x90:rate=25:duration=6 -f lavfi -i "
+               "sine=frequency=440:sample_rate=48000:duration=6 -i text.srt -i text.ass -i "
+               "pictures.sup -map 0 -map 1 -map 2 -map 3 -map 4 -map 2 " X264
+               "-c:a flac -c:s:0 srt -c:s:1 ass -c:s:2 copy -c:s:3 srt "
+               "-metadata:s:a:0 language=eng -metadata:s:s:0 language=eng "
+               "-metadata:s:s:1 language=ger -metadata:s:s:2 language=fra "
+               "-metadata:s:s:3 language=eng -disposition:s:0 0 -disposition:s:1 "
+               "forced+hearing_impaired -disposition:s:3 default text.mkv");
+}
+
+static void take_word(const char **p, const char *word)
+{
+    const size_t n = strlen(word);
+    if (strncmp(*p, word, n) != 0)
+        fail_msg("\"%.40s\" instead of \"%s\"", *p, word);
+    *p += n;
+}
+
+static int64_t take_time(const char **p)
+{
+    int h, m, s, ms, n = 0;
+    if (sscanf(*p, "%2d:%2d:%2d.%3d%n", &h, &m, &s, &ms, &n) != 4 || n != 12)
+        fail_msg("\"%.40s\" is no time", *p);
+    *p += n;
+    return ((h * 60 + m) * 60 + s) * INT64_C(1000) + ms;
+}
+
+/* Exactly those of the cues that the segment overlaps, in their order and with their whole times.
+ */
+static void expect_cues(const char *p, const struct want_cue *cues, int count, int64_t start_ms,
+                        int64_t later_ms, int64_t from_us, int64_t until_us)
+{
+    take_word(&p, "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n");
+    for (int i = 0; i < count; i++) {
+        if (cues[i].end_ms <= start_ms)
+            continue;
+        const int64_t end_ms = cues[i].end_ms - start_ms + later_ms;
+        const int64_t first_ms = cues[i].begin_ms > start_ms ? cues[i].begin_ms : start_ms;
+        const int64_t begin_ms = first_ms - start_ms + later_ms;
+        if (end_ms * 1000 <= from_us || begin_ms * 1000 >= until_us)
+            continue;
+        assert_int_equal(take_time(&p), begin_ms);
+        take_word(&p, " --> ");
+        assert_int_equal(take_time(&p), end_ms);
+        take_word(&p, "\n");
+        take_word(&p, cues[i].text);
+        take_word(&p, "\n\n");
+    }
+    assert_string_equal(p, "");
+}
+
+/* One rendition: cut where the video is, and all cues in their places. Gives the segments. */
+static int check_text(const char *folder, const struct want_cue *cues, int count, int64_t start_ms,
+                      int64_t later_ms)
+{
+    char path[256];
+    struct playlist video, list;
+    read_playlist("text/a/index.m3u8", &video);
+    snprintf(path, sizeof(path), "text/%s/index.m3u8", folder);
+    read_playlist(path, &list);
+    assert_int_equal(list.media.type, PLAYLIST_VOD);
+    assert_true(list.media.ended);
+    assert_null(list.media.map_uri);
+    const int segments = list.media.segments_count;
+    assert_int_equal(segments, video.media.segments_count);
+    assert_int_equal(list.media.target_duration_s, video.media.target_duration_s);
+    int64_t from_us = (later_ms - start_ms) * 1000; /* where the video begins */
+    for (int i = 0; i < segments; i++) {
+        const int64_t us = list.media.segments[i].duration_us;
+        assert_int_equal(us, video.media.segments[i].duration_us);
+        snprintf(path, sizeof(path), "text/%s/%s", folder, list.media.segments[i].uri);
+        films_run("ffmpeg -v error -i %s -map 0 -c copy -f null - 2>log; test ! -s log", path);
+        size_t size;
+        char *bytes = (char *)films_load(path, &size);
+        char *data = realloc(bytes, size + 1);
+        assert_non_null(data);
+        data[size] = 0;
+        expect_cues(data, cues, count, start_ms, later_ms, i ? from_us : INT64_MIN,
+                    i + 1 < segments ? from_us + us : INT64_MAX);
+        free(data);
+        from_us += us;
+    }
+    playlist_done(&video);
+    playlist_done(&list);
+    return segments;
+}
+
+static void test_subtitles(void **state)
+{
+    (void)state;
+    make_text_film();
+    static const struct {
+        int64_t segment_us, start_us;
+        int segments;
+    } cases[] = {{400000, 0, 13}, {1500000, 0, 4}, {60000000, 0, 1}, {1000000, 1600000, 5}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *warnings = NULL;
+        struct error err;
+        films_run("rm -rf text");
+        const struct mux_job job = {.in = "text.mkv",
+                                    .out = "text/",
+                                    .segment_us = cases[i].segment_us,
+                                    .start_us = cases[i].start_us};
+        int64_t later_us = 0;
+        if (mux_run(&job, &err, &later_us, &warnings) != 0)
+            fail_msg("%s", err.text);
+        assert_non_null(strstr(warnings, "subtitle track 4 (hdmv_pgs_subtitle, fra) cannot be "
+                                         "stored in HLS, which has no subtitles made of pictures, "
+                                         "and is left out; use an .mkv output to keep it\n"));
+        assert_null(strstr(warnings, "subrip"));
+        assert_null(strstr(warnings, "(ass"));
+        free(warnings);
+        /* Video that begins before time zero may make all come later, by whole seconds. */
+        assert_true(later_us % 1000000 == 0 && (later_us == 0 || cases[i].start_us));
+        const int64_t start_ms = cases[i].start_us / 1000, later_ms = later_us / 1000;
+        assert_int_equal(check_text("subtitles-eng", srt_cues, 4, start_ms, later_ms),
+                         cases[i].segments);
+        check_text("subtitles-ger", ass_cues, 2, start_ms, later_ms);
+        check_text("subtitles-eng-2", srt_cues, 4, start_ms, later_ms);
+    }
+}
+
+static void test_subtitles_master(void **state)
+{
+    (void)state;
+    struct playlist p;
+    make_text_film();
+    films_run("rm -rf text");
+    run_ok(&(struct mux_job){
+        .in = "text.mkv", .out = "text/", .renditions = 2, .segment_us = 1000000});
+    read_playlist("text/master.m3u8", &p);
+    assert_int_equal(p.master.variants_count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(p.master.variants[i].subtitles, "subtitles");
+        assert_string_equal(p.master.variants[i].audio, "audio");
+        assert_null(strstr(p.master.variants[i].codecs, "wvtt"));
+    }
+    assert_int_equal(p.master.renditions_count, 4);
+    static const struct playlist_rendition want[] = {
+        {.type = PLAYLIST_AUDIO,
+         .name = "eng",
+         .language = "en",
+         .uri = "eng/index.m3u8",
+         .is_default = true,
+         .autoselect = true},
+        /* What a player could not tell from the default is not offered to it. */
+        {.type = PLAYLIST_SUBTITLES,
+         .name = "eng",
+         .language = "en",
+         .uri = "subtitles-eng/index.m3u8"},
+        {.type = PLAYLIST_SUBTITLES,
+         .name = "ger",
+         .language = "de",
+         .uri = "subtitles-ger/index.m3u8",
+         .autoselect = true,
+         .forced = true,
+         .characteristics = "public.accessibility.transcribes-spoken-dialog,"
+                            "public.accessibility.describes-music-and-sound"},
+        {.type = PLAYLIST_SUBTITLES,
+         .name = "eng 2",
+         .language = "en",
+         .uri = "subtitles-eng-2/index.m3u8",
+         .is_default = true,
+         .autoselect = true},
+    };
+    for (int i = 0; i < 4; i++) {
+        const struct playlist_rendition *r = &p.master.renditions[i];
+        assert_int_equal(r->type, want[i].type);
+        assert_string_equal(r->name, want[i].name);
+        assert_string_equal(r->language, want[i].language);
+        assert_string_equal(r->uri, want[i].uri);
+        assert_int_equal(r->is_default, want[i].is_default);
+        assert_int_equal(r->autoselect, want[i].autoselect);
+        assert_int_equal(r->forced, want[i].forced);
+        assert_true((r->characteristics != NULL) == (want[i].characteristics != NULL));
+        if (r->characteristics)
+            assert_string_equal(r->characteristics, want[i].characteristics);
+    }
+    playlist_done(&p);
+}
+
+/* WebVTT of the source stays as it is, settings too; a track may have nothing to say. */
+static void test_subtitles_own(void **state)
+{
+    (void)state;
+    static const char own[] = "WEBVTT\n\n00:00.400 --> 00:02.100 line:0 align:left\n"
+                              "<v Ann>Hi &amp; <i>bye</i>\n";
+    films_save("own.vtt", own, sizeof(own) - 1);
+    films_save("none.srt", "1\n00:00:09,000 --> 00:00:09,500\nNever\n", 38);
+    films_make("-f lavfi -i testsrc2=size=160x90:rate=25:duration=3 -i own.vtt -i none.srt -map 0 "
+               "-map 1 -map 2 " X264 "-c:s copy -t 3 own.mkv");
+    films_run("rm -rf own");
+    run_ok(&(struct mux_job){.in = "own.mkv", .out = "own/", .segment_us = 1000000});
+    films_run("cd own/subtitles && grep -qx '00:00:00.400 --> 00:00:02.100 line:0 align:left' "
+              "seg_00001.vtt && grep -qx '<v Ann>Hi &amp; <i>bye</i>' seg_00002.vtt && "
+              "test $(ls | wc -l) = 4");
+    films_run("cd own/subtitles-2 && for i in 1 2 3; do test $(wc -l < seg_0000$i.vtt) = 3 || exit "
+              "1; done");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times), cmocka_unit_test(test_plays), cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_begin), cmocka_unit_test(test_copy),  cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_times),         cmocka_unit_test(test_plays),
+        cmocka_unit_test(test_segments),      cmocka_unit_test(test_begin),
+        cmocka_unit_test(test_copy),          cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_subtitles),     cmocka_unit_test(test_subtitles_master),
+        cmocka_unit_test(test_subtitles_own), cmocka_unit_test(test_late_video),
     };
     return cmocka_run_group_tests(tests, films_setup, films_teardown);
 }

@@ -97,7 +97,10 @@ static void add(struct run *r, enum writer_track_kind kind, const struct reader_
                 const char *name)
 {
     struct writer_track_params *p = &r->tracks[r->count];
-    *p = (struct writer_track_params){.kind = kind, .source = t, .is_default = r->count == 0};
+    *p = (struct writer_track_params){.kind = kind,
+                                      .source = t,
+                                      .is_default =
+                                          t->kind == TRACK_VIDEO ? r->count == 0 : t->is_default};
     snprintf(p->name, sizeof(p->name), "%s", name);
     r->source[r->count++] = t->index;
 }

@@ -15,15 +15,12 @@
 #include "films.h"
 #include "muxing.h"
 
-/* The source's own packets into out-a.mp4 and out-b.mp4, up to the end of the source. */
-static struct outputs *fill(struct reader *reader, bool overwrite)
+/* The source's own packets into the files of "a" and "b", up to the end of the source. */
+static struct outputs *fill(struct reader *reader, const char *pattern, bool overwrite)
 {
     const bool keep[8] = {true, true, true, true, true, true, true, true};
-    struct outputs_params params = {.reader = reader,
-                                    .path = "out/out-{}.mp4",
-                                    .overwrite = overwrite,
-                                    .rungs_count = 2,
-                                    .keep = keep};
+    struct outputs_params params = {
+        .reader = reader, .path = pattern, .overwrite = overwrite, .rungs_count = 2, .keep = keep};
     for (int i = 0; i < 2; i++)
         params.rungs[i] = (struct output_rung){
             .name = {(char)('a' + i)}, .is_source = true, .rendition = -1, .codec = "h264"};
@@ -38,6 +35,40 @@ static struct outputs *fill(struct reader *reader, bool overwrite)
     }
     assert_int_equal(outputs_source_end(o, &err), 0);
     return o;
+}
+
+/* By this process: others cannot see what is not in place. */
+static int frames_in(const char *path)
+{
+    struct reader *r = NULL;
+    struct reader_packet pkt = {0};
+    struct error err;
+    int frames = 0;
+    if (reader_open(&r, &(struct reader_params){.path = path, .video_track = -1}, &err) != 0)
+        fail_msg("%s", err.text);
+    while (reader_next(r, &pkt, &err) == 0) {
+        frames += pkt.track == reader_video(r)->index;
+        reader_packet_done(&pkt);
+    }
+    reader_close(&r);
+    return frames;
+}
+
+/* Completes and places: nothing is seen in between, but it can be read. */
+static void finish(struct outputs *o)
+{
+    struct error err;
+    char path[OUTPUT_PATH_MAX];
+    assert_int_equal(outputs_complete(o, &err), 0);
+    for (int placed = 0; placed < 2; placed++) {
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(outputs_rung_reading_path(o, i, path, &err), 0);
+            assert_int_equal(frames_in(path), 25);
+            assert_int_equal(strcmp(path, outputs_rung_path(o, i)) == 0, placed);
+        }
+        if (!placed)
+            assert_int_equal(outputs_place(o, &err), 0);
+    }
 }
 
 static struct reader *open_film(void)
@@ -63,10 +94,9 @@ static void test_all(void **state)
 {
     (void)state;
     struct reader *r = open_film();
-    struct error err;
     films_run("mkdir out && printf old >out/out-a.mp4");
-    struct outputs *o = fill(r, true);
-    assert_int_equal(outputs_finish(o, &err), 0);
+    struct outputs *o = fill(r, "out/out-{}.mp4", true);
+    finish(o);
     outputs_close(&o);
     assert_int_equal(folder_entries("out"), 2);
     assert_int_equal(films_frames("out/out-a.mp4"), 25);
@@ -85,9 +115,10 @@ static void test_none(void **state)
         films_run("mkdir out");
         if (old)
             films_save("out/out-a.mp4", "old", 3);
-        struct outputs *o = fill(r, old);
+        struct outputs *o = fill(r, "out/out-{}.mp4", old);
         assert_int_equal(mkdir("out/out-b.mp4", 0777), 0);
-        assert_int_not_equal(outputs_finish(o, &err), 0);
+        assert_int_equal(outputs_complete(o, &err), 0);
+        assert_int_not_equal(outputs_place(o, &err), 0);
         assert_non_null(strstr(err.text, "out-b.mp4"));
         outputs_close(&o);
         assert_int_equal(folder_entries("out"), old ? 2 : 1);
@@ -98,11 +129,48 @@ static void test_none(void **state)
     }
 }
 
+/* Each {} becomes the rung's name. */
+static void test_names(void **state)
+{
+    (void)state;
+    struct reader *r = open_film();
+    struct error err;
+    films_run("mkdir -p out/a out/b");
+    struct outputs *o = fill(r, "out/{}/{}{}-{}.mp4", false);
+    assert_string_equal(outputs_rung_path(o, 0), "out/a/aa-a.mp4");
+    finish(o);
+    outputs_close(&o);
+    assert_int_equal(folder_entries("out/a"), 1);
+    assert_int_equal(films_frames("out/a/aa-a.mp4"), 25);
+    assert_int_equal(films_frames("out/b/bb-b.mp4"), 25);
+    reader_close(&r);
+    films_run("rm -r out");
+
+    /* Names that get too long, folders that are missing. */
+    char pattern[OUTPUT_PATH_MAX];
+    memset(pattern, 'x', sizeof(pattern));
+    memcpy(pattern + sizeof(pattern) - 12, "{}{}{}.mp4", 11);
+    const char *const patterns[] = {pattern, "out/{}/film-{}.mp4"};
+    static const char *const says[] = {"too long", "folder out/rung/ of out/rung/film-rung.mp4"};
+    for (int i = 0; i < 2; i++) {
+        const bool keep[8] = {true};
+        r = open_film();
+        struct outputs_params params = {
+            .reader = r, .path = patterns[i], .rungs_count = 1, .keep = keep};
+        params.rungs[0] = (struct output_rung){
+            .name = "rung", .is_source = true, .rendition = -1, .codec = "h264"};
+        assert_int_not_equal(outputs_open(&o, &params, &err), 0);
+        assert_non_null(strstr(err.text, says[i]));
+        reader_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_none),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, films_setup, films_teardown);
 }

@@ -20,6 +20,7 @@
 
 #include "file/reader.h"
 #include "media/nal.h"
+#include "support/turn.h"
 
 static struct film_packet expected[FILM_PACKETS_MAX];
 
@@ -277,6 +278,81 @@ static void test_joined_streams(void **state)
                          got.pts[k / packets * one.count] - one.pts[0]);
 }
 
+/* The second recording begins before the first one ends: it is moved behind it, sound in step. */
+static void test_joined_overlapping(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *start; /* of the second; the first lasts 2 s */
+    } ways[] = {{"1.8"}, {"1.5"}, {"1.85"}};
+    films_make(PICTURE(2) "-f lavfi -i sine=duration=2 " X264_OPEN "-c:a aac first.ts");
+    for (size_t k = 0; k < sizeof(ways) / sizeof(ways[0]); k++) {
+        char args[512];
+        snprintf(args, sizeof(args),
+                 PICTURE(2) "-f lavfi -i sine=duration=2 " X264_OPEN
+                            "-c:a aac -output_ts_offset %s second%zu.ts",
+                 ways[k].start, k);
+        films_make(args);
+        films_run("cat first.ts second%zu.ts > overlap%zu.ts", k, k);
+        char name[32];
+        snprintf(name, sizeof(name), "overlap%zu.ts", k);
+        read_film("first.ts", &got);
+        const int one = got.count;
+        read_film(name, &got);
+        assert_int_equal(got.count, 2 * one);
+        /* Decoding times rise, and each frame's time is its own. */
+        for (int i = 1; i < got.count; i++) {
+            assert_true(got.dts[i] > got.dts[i - 1]);
+            for (int j = 0; j < i; j++)
+                assert_true(got.pts[j] != got.pts[i]);
+        }
+        for (int i = 0; i < one; i++)
+            for (int j = one; j < got.count; j++)
+                assert_true(got.pts[i] < got.pts[j]);
+        const int64_t shift = got.pts[one] - got.pts[0];
+        assert_true(shift >= 2 * 90000 && shift < 2 * 90000 + 2 * 3600);
+        /* Sound goes the same way. */
+        struct reader *r = NULL;
+        struct reader_packet pkt;
+        const int packets = films_packets("first.ts", "a:0", expected);
+        static int64_t sound[FILM_PACKETS_MAX];
+        int n = 0;
+        assert_int_equal(open_film(&r, name, 0, NULL), 0);
+        while (reader_next(r, &pkt, NULL) == 0) {
+            if (!pkt.video.buf)
+                sound[n++] = pkt.av->pts;
+            reader_packet_done(&pkt);
+        }
+        assert_int_equal(reader_jumps_count(r), 1);
+        reader_close(&r);
+        assert_int_equal(n, 2 * packets);
+        for (int i = 0; i < packets; i++)
+            assert_in_range(sound[packets + i] - sound[i] - shift + 2, 0, 4);
+    }
+}
+
+/* Times that no sum may take part in: taken away, counted. */
+static void test_times_out_of_range(void **state)
+{
+    (void)state;
+#define FAR "if(gt(N,20),4000000000000000000+N,"
+    films_make(PICTURE(1) "-f lavfi -i sine=duration=1 " X264_OPEN "-c:a libmp3lame -bsf:a "
+                          "\"setts=pts='" FAR "PTS)':dts='" FAR "DTS)'\" far.nut");
+    read_film("far.nut", &got);
+    assert_int_equal(got.count, 25);
+    assert_true(got.damaged > 0);
+    struct reader *r = NULL;
+    struct reader_packet pkt;
+    assert_int_equal(open_film(&r, "far.nut", 0, NULL), 0);
+    while (reader_next(r, &pkt, NULL) == 0) {
+        assert_true(pkt.av->pts == AV_NOPTS_VALUE || llabs(pkt.av->pts) <= INT64_MAX / 4);
+        assert_true(pkt.av->dts == AV_NOPTS_VALUE || llabs(pkt.av->dts) <= INT64_MAX / 4);
+        assert_in_range(pkt.av->duration, 0, INT64_MAX / 4);
+        reader_packet_done(&pkt);
+    }
+    reader_close(&r);
+}
+
 /* ---- fields --------------------------------------------------------------------------------- */
 
 struct writer {
@@ -504,29 +580,13 @@ static void test_sound_only(void **state)
     reader_close(&r);
 }
 
-/* Writes a turn of `degrees` clockwise into the track header of an MP4. */
-static void rotate_mp4(const char *from, const char *to, int degrees)
-{
-    static const int cos_sin[4][2] = {{1, 0}, {0, 1}, {-1, 0}, {0, -1}};
-    const int c = cos_sin[degrees / 90][0], s = cos_sin[degrees / 90][1];
-    size_t size;
-    uint8_t *data = films_load(from, &size);
-    uint8_t *box = memmem(data, size, "tkhd", 4);
-    assert_non_null(box);
-    const int matrix[9] = {c * 65536, s * 65536, 0, -s * 65536, c * 65536, 0, 0, 0, 1 << 30};
-    for (int i = 0; i < 9; i++)
-        for (int k = 0; k < 4; k++)
-            box[44 + 4 * i + k] = (uint8_t)((uint32_t)matrix[i] >> (24 - 8 * k));
-    films_save(to, data, size);
-    free(data);
-}
-
 static void test_rotation(void **state)
 {
     (void)state;
     for (int degrees = 0; degrees < 360; degrees += 90) {
         struct reader *r = NULL;
-        rotate_mp4("open.mp4", "turned.mp4", degrees);
+        films_run("cp open.mp4 turned.mp4");
+        turn_mp4("turned.mp4", degrees);
         assert_int_equal(open_film(&r, "turned.mp4", 0, NULL), 0);
         assert_int_equal(reader_video(r)->rotation_degrees, degrees);
         reader_close(&r);
@@ -539,8 +599,9 @@ static void test_hdr(void **state)
     (void)state;
     if (!films_can("libx265"))
         skip();
-    films_make(PICTURE(1) "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -color_primaries "
-                          "bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv "
+    films_make(PICTURE(1) "-vf setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:"
+                          "colorspace=bt2020nc "
+                          "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le "
                           "-x265-params log-level=none:hdr10=1:repeat-headers=1:master-display="
                           "'G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)"
                           "L(10000000,50)':max-cll=1000,400 hdr.mp4");
@@ -575,7 +636,7 @@ static void test_colour_and_fields(void **state)
 {
     (void)state;
     struct reader *r = NULL;
-    films_make(PICTURE(1) "-c:v libx264 -flags +ildct+ilme -x264-params tff=1 "
+    films_make(PICTURE(1) "-c:v libx264 -x264-params tff=1 "
                           "-vf setsar=4/3 -pix_fmt yuvj420p fieldy.mkv");
     assert_int_equal(open_film(&r, "fieldy.mkv", 0, NULL), 0);
     const struct track *t = &reader_video(r)->video;
@@ -756,6 +817,11 @@ static void *read_until_end(void *opaque)
     return (void *)(intptr_t)rc;
 }
 
+static bool is_asked(void *opaque)
+{
+    return __atomic_load_n((int *)opaque, __ATOMIC_ACQUIRE) != 0;
+}
+
 static void test_cancel(void **state)
 {
     (void)state;
@@ -765,11 +831,17 @@ static void test_cancel(void **state)
     const pid_t pid = feed(fd, "open.ts", 0, true);
     struct reader *r = NULL;
     /* The film's end never comes, since the pipe stays open. */
-    assert_int_equal(open_film(&r, "fifo", 0, NULL), 0);
+    int asked = 0;
+    assert_int_equal(reader_open(&r,
+                                 &(struct reader_params){.path = "fifo",
+                                                         .video_track = -1,
+                                                         .interrupt = {is_asked, &asked}},
+                                 NULL),
+                     0);
     pthread_t thread;
     void *rc = NULL;
     assert_int_equal(pthread_create(&thread, NULL, read_until_end, r), 0);
-    reader_cancel(r);
+    __atomic_store_n(&asked, 1, __ATOMIC_RELEASE);
     assert_int_equal(pthread_join(thread, &rc), 0);
     assert_int_equal((intptr_t)rc, RGPU_ERROR_CANCELLED);
     reader_close(&r);
@@ -949,6 +1021,8 @@ int main(void)
         cmocka_unit_test(test_time_by_order),
         cmocka_unit_test(test_program_stream),
         cmocka_unit_test(test_joined_streams),
+        cmocka_unit_test(test_joined_overlapping),
+        cmocka_unit_test(test_times_out_of_range),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_many_tracks),
         cmocka_unit_test(test_choice_of_video),

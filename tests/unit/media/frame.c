@@ -67,7 +67,7 @@ static void test_props_are_copied_by_reference(void **state)
     struct frame *a = frame_new(PIXEL_GRAY8, 4, 4), *b = frame_new(PIXEL_GRAY8, 4, 4);
     a->pts = 7;
     a->hdr.has_light_level = true;
-    a->side[1] = (struct frame_side){SIDE_S12M_TIMECODE, buffer_copy("time", 4)};
+    a->side[1] = (struct frame_side){SIDE_HDR10_PLUS, buffer_copy("time", 4)};
     frame_copy_props(b, a);
     frame_copy_props(b, a);
     frame_unref(&a);

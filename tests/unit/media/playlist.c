@@ -7,7 +7,9 @@ static void test_media(void **unused)
 {
     (void)unused;
     struct playlist_segment segments[] = {
-        {"0.m4s", 6006000, false}, {"1.m4s", 5499999, false}, {"a%20b.m4s?x=1", 33, true}};
+        {.uri = "0.m4s", .duration_us = 6006000},
+        {.uri = "1.m4s", .duration_us = 5499999},
+        {.uri = "a%20b.m4s?x=1", .duration_us = 33, .discontinuity = true}};
     struct playlist_media m = {.type = PLAYLIST_VOD,
                                .independent_segments = true,
                                .ended = true,
@@ -44,6 +46,50 @@ static void test_media(void **unused)
     assert_int_equal(p.media.type, PLAYLIST_VOD);
     playlist_done(&p);
     text_done(&out);
+}
+
+/* Segments without media; the version says that there are some. */
+static void test_gaps(void **unused)
+{
+    (void)unused;
+    struct playlist_segment segments[] = {{.uri = "0.m4s", .duration_us = 3000000, .gap = true},
+                                          {.uri = "1.m4s", .duration_us = 2500000, .gap = true},
+                                          {.uri = "2.m4s", .duration_us = 3000000}};
+    struct playlist_media m = {.segments = segments, .segments_count = 3};
+    struct text out = {0};
+    struct error err;
+    struct playlist p;
+    assert_int_equal(playlist_write_media(&m, &out, &err), 0);
+    assert_string_equal(text_string(&out), "#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-TARGETDURATION:3\n"
+                                           "#EXT-X-MEDIA-SEQUENCE:0\n"
+                                           "#EXT-X-GAP\n#EXTINF:3.000000,\n0.m4s\n"
+                                           "#EXT-X-GAP\n#EXTINF:2.500000,\n1.m4s\n"
+                                           "#EXTINF:3.000000,\n2.m4s\n");
+    assert_int_equal(playlist_read(out.data, out.size, &p, &err), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(p.media.segments[i].gap, i < 2);
+    playlist_done(&p);
+    text_done(&out);
+}
+
+/* What a quoted-string cannot hold, cut between characters. */
+static void test_plain(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text, *plain;
+        size_t size;
+    } cases[] = {{"a\"b\nc\xc3\xa9", "a'b c\xc3\xa9", 16},
+                 {"a\xff\xef\xbb\xbf\xc2\x85z", "a????z", 16},
+                 {"ab\xc3\xa9", "ab", 4},
+                 {"ab\xc3\xa9", "ab\xc3\xa9", 5},
+                 {"", "", 1},
+                 {"abc", "", 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char plain[16];
+        playlist_plain(cases[i].text, plain, cases[i].size);
+        assert_string_equal(plain, cases[i].plain);
+    }
 }
 
 /* The target is the longest duration rounded to the nearest second, not up. */
@@ -100,7 +146,12 @@ static void test_master(void **unused)
          .is_default = true,
          .channels = 2},
         {.group = "aud", .name = "English \xc3\xa9", .uri = "en.m3u8", .autoselect = true},
-        {.type = PLAYLIST_SUBTITLES, .group = "sub", .name = "x", .uri = "x.m3u8", .forced = true},
+        {.type = PLAYLIST_SUBTITLES,
+         .group = "sub",
+         .name = "x",
+         .uri = "x.m3u8",
+         .forced = true,
+         .characteristics = "public.a,public.b"},
     };
     const struct playlist_master m = {.independent_segments = true,
                                       .variants = variants,
@@ -118,7 +169,7 @@ static void test_master(void **unused)
         "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aud\",NAME=\"English \xc3\xa9\",DEFAULT=NO,"
         "AUTOSELECT=YES,URI=\"en.m3u8\"\n"
         "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"sub\",NAME=\"x\",DEFAULT=NO,AUTOSELECT=NO,"
-        "FORCED=YES,URI=\"x.m3u8\"\n"
+        "FORCED=YES,CHARACTERISTICS=\"public.a,public.b\",URI=\"x.m3u8\"\n"
         "#EXT-X-STREAM-INF:BANDWIDTH=6000000,AVERAGE-BANDWIDTH=5000000,"
         "CODECS=\"avc1.640028,mp4a.40.2\",RESOLUTION=1920x1080,FRAME-RATE=29.970,"
         "VIDEO-RANGE=SDR,AUDIO=\"aud\",SUBTITLES=\"sub\"\n1080p/index.m3u8\n"
@@ -138,6 +189,8 @@ static void test_master(void **unused)
     assert_int_equal(v->frame_rate.den, 100);
     assert_int_equal(p.master.variants[1].range, PLAYLIST_PQ);
     assert_string_equal(p.master.renditions[1].name, "English \xc3\xa9");
+    assert_null(p.master.renditions[1].characteristics);
+    assert_string_equal(p.master.renditions[2].characteristics, "public.a,public.b");
     assert_true(p.master.renditions[0].is_default && p.master.renditions[2].forced);
     playlist_done(&p);
     text_done(&out);
@@ -295,7 +348,7 @@ static void test_many(void **unused)
     m.segments = calloc((size_t)m.segments_count, sizeof(m.segments[0]));
     assert_non_null(m.segments);
     for (int i = 0; i < m.segments_count; i++)
-        m.segments[i] = (struct playlist_segment){"segment.m4s", 6000000 - i, false};
+        m.segments[i] = (struct playlist_segment){.uri = "segment.m4s", .duration_us = 6000000 - i};
     assert_int_equal(playlist_write_media(&m, &out, &err), 0);
     assert_int_equal(playlist_read(out.data, out.size, &p, &err), 0);
     assert_int_equal(p.media.segments_count, PLAYLIST_SEGMENTS_MAX);
@@ -312,6 +365,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media),
+        cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_target_duration),
         cmocka_unit_test(test_master),
         cmocka_unit_test(test_paths),

@@ -17,6 +17,7 @@ struct fixture {
     struct node *node;
     struct link *link;
     int credits[2];
+    int pictures;
 };
 
 static int set_up(void **state)
@@ -45,7 +46,8 @@ static struct message receive(struct fixture *f)
         assert_int_equal(link_receive(f->link, 60000, &msg), 0);
         if (msg.type == MESSAGE_CREDIT)
             f->credits[msg.slot] += msg.credits;
-    } while (msg.type == MESSAGE_CREDIT || msg.type == MESSAGE_NOTE);
+        f->pictures += msg.type == MESSAGE_PICTURE;
+    } while (msg.type == MESSAGE_CREDIT || msg.type == MESSAGE_NOTE || msg.type == MESSAGE_PICTURE);
     return msg;
 }
 
@@ -63,11 +65,8 @@ static void say(struct fixture *f, struct message msg)
 }
 
 /* A job of raw frames with two lossless renditions. */
-static void create_job(struct fixture *f, const char *codec)
+static void describe_job(struct job_params *job, const char *codec)
 {
-    struct message msg = {.type = MESSAGE_JOB_CREATE};
-    assert_int_equal(message_block(&msg), 0);
-    struct job_params *job = msg.job_params;
     job->source = (struct track){.codec = "rawvideo",
                                  .width = WIDTH,
                                  .height = HEIGHT,
@@ -83,6 +82,13 @@ static void create_job(struct fixture *f, const char *codec)
             .width = WIDTH >> i, .height = HEIGHT >> i, .speed = 1, .bframes = -1};
         strcpy(r->codec, codec);
     }
+}
+
+static void create_job(struct fixture *f, const char *codec)
+{
+    struct message msg = {.type = MESSAGE_JOB_CREATE};
+    assert_int_equal(message_block(&msg), 0);
+    describe_job(msg.job_params, codec);
     say(f, msg);
 }
 
@@ -152,6 +158,40 @@ static void test_two_lanes(void **state)
     /* 34 and 22 messages in bundles of 8. */
     assert_int_equal(f->credits[0], 32);
     assert_int_equal(f->credits[1], 16);
+}
+
+/* A lane that was told a picture opens its encoders for that, also behind a reset, and says none.
+ */
+static void test_encoders_are_opened_for_the_picture_told(void **state)
+{
+    struct fixture *f = *state;
+    struct message told = {.type = MESSAGE_PICTURE, .slot = 1};
+    expect(f, MESSAGE_HELLO);
+    create_job(f, "h264");
+    expect(f, MESSAGE_JOB_ACK);
+    assert_int_equal(message_block(&told), 0);
+    *told.track = (struct track){
+        .format = PIXEL_YUV420P, .width = WIDTH, .height = HEIGHT, .sample_aspect = {4, 3}};
+    say(f, told);
+    for (uint32_t i = 0; i < 3; i++) {
+        const uint32_t slot = i < 2;
+        if (i == 1)
+            say(f, (struct message){.type = MESSAGE_SLOT_RESET, .slot = slot});
+        send_segment(f, slot, i, 10 * (int64_t)i, 5);
+        say(f, (struct message){.type = MESSAGE_SLOT_DRAIN, .slot = slot});
+        int headers = 0;
+        for (bool done = false; !done;) {
+            struct message msg = receive(f);
+            done = msg.type == MESSAGE_SEGMENT_DONE;
+            if (msg.type == MESSAGE_HEADER) {
+                headers++;
+                assert_int_equal(msg.track->sample_aspect.num, slot ? 4 : 0);
+            }
+            message_done(&msg);
+        }
+        assert_int_equal(headers, 2);
+        assert_int_equal(f->pictures, i == 2);
+    }
 }
 
 static void test_drain_lets_all_out(void **state)
@@ -328,6 +368,81 @@ static void test_a_second_job_of_the_same_number(void **state)
     expect(f, MESSAGE_JOB_REJECT);
 }
 
+static void say_to(struct fixture *f, uint32_t job, enum message_type type)
+{
+    struct message msg = {.type = type, .job = job};
+    assert_int_equal(link_send(f->link, &msg, 60000), 0);
+}
+
+static void create_job_of(struct fixture *f, uint32_t job)
+{
+    struct message msg = {.type = MESSAGE_JOB_CREATE, .job = job};
+    assert_int_equal(message_block(&msg), 0);
+    describe_job(msg.job_params, "h264");
+    assert_int_equal(link_send(f->link, &msg, 60000), 0);
+}
+
+/* Two jobs have ended; the number of the second is free again, though the place of the first is
+ * found before it. */
+static void test_a_number_is_free_after_its_job(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, MESSAGE_HELLO);
+    for (uint32_t job = 1; job <= 2; job++) {
+        create_job_of(f, job);
+        expect(f, MESSAGE_JOB_ACK);
+    }
+    for (uint32_t job = 1; job <= 2; job++) {
+        say_to(f, job, MESSAGE_JOB_COMPLETE);
+        expect(f, MESSAGE_JOB_FINISHED);
+    }
+    create_job_of(f, 2);
+    expect(f, MESSAGE_JOB_ACK);
+}
+
+/* Nobody reads what the node and its lanes have to say: they wait for room, until the link goes
+ * down, from this side or that. */
+static void test_waiting_for_room_ends_with_the_link(void **state)
+{
+    for (int near = 0; near < 2; near++) {
+        struct fixture *f = *state;
+        expect(f, MESSAGE_HELLO);
+        create_job_of(f, 1);
+        expect(f, MESSAGE_JOB_ACK);
+        for (int i = 0; i < LINK_QUEUE_MESSAGES; i++) {
+            struct message msg = {.type = MESSAGE_JOB_CREATE, .job = 2};
+            assert_int_equal(message_block(&msg), 0); /* without renditions: refused */
+            assert_int_equal(link_send(f->link, &msg, 60000), 0);
+        }
+        /* The lane has more to say than is room for, and the node's thread one more refusal. */
+        send_segment(f, 0, 0, 0, 10);
+        say_to(f, 1, MESSAGE_JOB_COMPLETE);
+        struct message msg = {.type = MESSAGE_JOB_CREATE, .job = 2};
+        assert_int_equal(message_block(&msg), 0);
+        assert_int_equal(link_send(f->link, &msg, 60000), 0);
+        if (near)
+            link_shutdown(f->link);
+        tear_down(state);
+        set_up(state);
+    }
+}
+
+static void test_a_message_without_its_block_is_hung_up_on(void **state)
+{
+    static const enum message_type types[] = {MESSAGE_JOB_CREATE, MESSAGE_PICTURE};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct fixture *f = *state;
+        struct message msg = {0};
+        expect(f, MESSAGE_HELLO);
+        create_job(f, "h264");
+        expect(f, MESSAGE_JOB_ACK);
+        say(f, (struct message){.type = types[i]});
+        assert_int_equal(link_receive(f->link, 60000, &msg), RGPU_ERROR_NODE);
+        tear_down(state);
+        set_up(state);
+    }
+}
+
 static void test_bad_job_is_rejected(void **state)
 {
     struct fixture *f = *state;
@@ -354,6 +469,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_two_lanes),
+        TEST(test_encoders_are_opened_for_the_picture_told),
         TEST(test_drain_lets_all_out),
         TEST(test_failed_slot_waits_for_reset),
         TEST(test_no_such_encoder_is_said),
@@ -364,6 +480,9 @@ int main(void)
         TEST(test_reset_in_the_middle),
         TEST(test_a_full_window_of_small_segments),
         TEST(test_a_second_job_of_the_same_number),
+        TEST(test_a_number_is_free_after_its_job),
+        TEST(test_waiting_for_room_ends_with_the_link),
+        TEST(test_a_message_without_its_block_is_hung_up_on),
         TEST(test_bad_job_is_rejected),
         TEST(test_stop_in_the_middle),
     };

@@ -46,6 +46,7 @@ static void collect(struct result *r, struct session_output *out)
     case SESSION_NOTE:
         strncat(r->notes, out->note, sizeof(r->notes) - strlen(r->notes) - 1);
         break;
+    case SESSION_PICTURE:
     case SESSION_DRAINED:
         break;
     }

@@ -114,6 +114,11 @@ static void collect_output(struct film_result *r, const struct session_output *o
 {
     r->outputs++;
     switch (out->type) {
+    case SESSION_PICTURE:
+        CHECK(!r->headers[0] && !out->track.extradata);
+        r->picture = out->track;
+        r->pictures++;
+        break;
     case SESSION_HEADER:
         CHECK(out->track.extradata && out->track.width == out->track.height * 2);
         r->headers[out->packet.rendition]++;

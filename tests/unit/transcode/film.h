@@ -68,6 +68,8 @@ struct film_result {
     struct segment_done done[FILM_MAX]; /* by segment number */
     int done_count[FILM_MAX];
     int headers[RENDITIONS_MAX];
+    struct track picture; /* format PIXEL_NONE: none was said */
+    int pictures;
     char notes[8][SESSION_NOTE_MAX];
     int notes_count;
     int drains;

@@ -8,6 +8,7 @@
 #include "transcode/channel.h"
 #include "transcode/flight.h"
 #include "transcode/own.h"
+#include "transcode/picture.h"
 #include "transcode/plan.h"
 
 #include "film.h"
@@ -16,7 +17,8 @@ static struct plan make(const struct session_params *params, const struct frame 
 {
     struct plan plan;
     struct error err = {0};
-    assert_int_equal(plan_encoders(&plan, params, codec_backend(DEVICE_CPU), first, 8, &err), 0);
+    const struct track picture = picture_of(&params->source, first);
+    assert_int_equal(plan_encoders(&plan, params, codec_backend(DEVICE_CPU), &picture, 8, &err), 0);
     return plan;
 }
 
@@ -61,7 +63,10 @@ static void threads(void **state)
                                   {.width = 1280, .height = 720, .frame_rate = {30, 1}},
                                   {.width = 854, .height = 480, .frame_rate = {30, 1}},
                                   {.width = 640, .height = 360, .frame_rate = {30, 1}}};
-    assert_int_equal(plan_threads(e, 1, 0, 16), 0);
+    assert_int_equal(plan_threads(e, 1, 0, 16), 24);
+    assert_int_equal(plan_threads(e, 1, 0, 2), 3);
+    assert_int_equal(plan_threads(e, 1, 0, 1), 1);
+    assert_int_equal(plan_threads(e, 4, 0, 1), 1);
     /* Shares of the pixels: 57, 25, 11 and 6 %. */
     const int of_16[4] = {14, 7, 3, 2}, of_2[4] = {2, 1, 1, 1};
     for (int i = 0; i < 4; i++) {
@@ -110,11 +115,10 @@ static void encoder_params(void **state)
     assert_int_equal(e[0].hdr.max_content_light, 900);
     assert_int_equal(e[1].sample_aspect.num, 4);
     assert_int_equal(plan.notes_count, 0);
-    struct scaler_params s = plan_scaler(&plan, &params, first, true);
+    struct scaler_params s = plan_scaler(&plan, &params, true);
     assert_true(s.interlaced);
     assert_int_equal(s.outputs_count, 2);
     assert_int_equal(s.outputs[1].height, 16);
-    assert_int_equal(s.color.primaries, 9);
     first->hdr = (struct hdr){.has_light_level = true, .max_content_light = 100};
     params.source.hdr.has_mastering = true;
     plan = make(&params, first);

@@ -273,6 +273,86 @@ static void key_frames_with_caps(void **state)
     }
 }
 
+/* Two sessions of one job: the second begins where the source has changed, and its encoders are
+ * opened as the first one's. */
+static void one_picture_for_all_sessions(void **state)
+{
+    (void)state;
+    fake_reset();
+    struct film *film = film_new(&(struct film_style){.count = 60, .gop_max = 10});
+    for (int i = 0; i < film->count; i++)
+        if (i >= film->raps[3]) {
+            film->frames[i].width = 40;
+            film->frames[i].height = 40;
+        }
+    struct session_params params = film_params(2);
+    params.source.sample_aspect = (struct rational){1, 1};
+    struct encoder_params opened = {0};
+    for (int k = 0; k < 3; k++) {
+        /* Before the change with what comes behind it, behind it told, behind it alone. */
+        const int from = k == 0 ? 0 : 3;
+        struct session *s = open_session(&params);
+        struct film_result *r = film_collect(s, 1);
+        assert_int_equal(film_feed(s, film, from, film->raps_count, 0), 0);
+        assert_int_equal(session_drain(s), 0);
+        film_collect_join(r);
+        assert_int_equal(r->code, 0);
+        film_check(r, film, frame_at(film, from), film->count, 0, &params, NULL);
+        assert_int_equal(r->pictures, k != 1);
+        assert_int_equal(r->picture.width, k == 0 ? 64 : k == 1 ? 0 : 40);
+        if (k == 0)
+            opened = fake.last_params;
+        /* 64x32 is 2:1, 40x40 is not: the shape of samples tells what the encoder was opened for.
+         */
+        assert_int_equal(fake.last_params.sample_aspect.num == opened.sample_aspect.num &&
+                             fake.last_params.sample_aspect.den == opened.sample_aspect.den,
+                         k != 2);
+        int said = 0;
+        for (int i = 0; i < r->notes_count; i++)
+            said += strstr(r->notes[i], "the source changes") != NULL;
+        assert_int_equal(said, k == 2 ? 0 : 2);
+        params.picture = k == 0 ? r->picture : (struct track){0};
+        finish(&s, r);
+    }
+    free(film);
+}
+
+static void a_picture_that_is_none(void **state)
+{
+    (void)state;
+    fake_reset();
+    const struct track pictures[] = {{.format = PIXEL_COUNT, .width = 64, .height = 32},
+                                     {.format = PIXEL_YUV420P, .width = 0, .height = 32},
+                                     {.format = PIXEL_YUV420P, .width = 64, .height = 1 << 20}};
+    for (size_t i = 0; i < sizeof(pictures) / sizeof(pictures[0]); i++) {
+        struct session_params params = film_params(1);
+        struct session *s = NULL;
+        struct error err = {0};
+        params.picture = pictures[i];
+        assert_int_equal(session_open(&s, &params, &err), RGPU_ERROR_PARAM);
+        assert_null(s);
+    }
+}
+
+static void time_codes_are_named(void **state)
+{
+    (void)state;
+    fake_reset();
+    struct film *film = film_new(&(struct film_style){.count = 20});
+    for (int i = 0; i < film->count; i++)
+        film->frames[i].flags |= FRAME_TIMECODE;
+    struct session_params params = film_params(1);
+    struct session *s = open_session(&params);
+    struct film_result *r = film_collect(s, 1);
+    assert_int_equal(film_feed(s, film, 0, film->raps_count, 0), 0);
+    assert_int_equal(session_drain(s), 0);
+    film_collect_join(r);
+    assert_int_equal(r->notes_count, 1);
+    assert_non_null(strstr(r->notes[0], "time codes"));
+    finish(&s, r);
+    free(film);
+}
+
 /* Low latency does not wait for the next frame to learn a duration. */
 static void low_latency_caps(void **state)
 {
@@ -489,7 +569,7 @@ static void dynamic_hdr(void **state)
         session_drain(s);
         film_collect_join(r);
         const bool refused = i == 0 || i == 2;
-        assert_int_equal(r->code, refused ? RGPU_ERROR_UNSUPPORTED : 0);
+        assert_int_equal(r->code, refused ? RGPU_ERROR_INPUT : 0);
         if (refused)
             assert_non_null(strstr(r->err.text, "--strip-dynamic-hdr"));
         finish(&s, r);
@@ -564,6 +644,9 @@ int main(void)
         cmocka_unit_test(repeated_segments),
         cmocka_unit_test(empty_segments),
         cmocka_unit_test(key_frames_with_caps),
+        cmocka_unit_test(one_picture_for_all_sessions),
+        cmocka_unit_test(a_picture_that_is_none),
+        cmocka_unit_test(time_codes_are_named),
         cmocka_unit_test(low_latency_caps),
         cmocka_unit_test(raw_frames),
         cmocka_unit_test(deinterlaced_segments),

@@ -1,0 +1,161 @@
+/* Giving again what was lost, or came back wrong. */
+#include <stdio.h>
+#include <string.h>
+
+#include "dispatch/job.h"
+
+/* ---- trying again -------------------------------------------------------------------------- */
+
+bool job_give_again(struct job *job, struct segment *s)
+{
+    int64_t packets[RENDITIONS_MAX], bytes[RENDITIONS_MAX];
+    memcpy(packets, s->packets_received, sizeof(packets));
+    memcpy(bytes, s->bytes_received, sizeof(bytes));
+    if (!segment_rewind(s))
+        return false;
+    for (int r = 0; r < job->params.renditions_count; r++) {
+        job->packets_received[r] -= packets[r];
+        job->bytes_received[r] -= bytes[r];
+    }
+    job->retries++;
+    return true;
+}
+
+/* Has another slot try it, if that is still possible. */
+static bool try_elsewhere(struct job *job, struct segment *s)
+{
+    if (s->attempts >= SEGMENT_ATTEMPTS_MAX || !job_give_again(job, s))
+        return false;
+    s->shunned = true;
+    return true;
+}
+
+/* Frames that the node has shown and that were not asked for. */
+static int64_t count_wrong(const struct job *job, const struct segment *s)
+{
+    const int64_t frames = s->result.frames;
+    if (s->frames_expected < 0 || frames < s->frames_expected)
+        return 0;
+    if (frames > s->frames_expected)
+        return frames - s->frames_expected;
+    return !job->params.timestamps_by_order && s->result.pts_digest != s->pts_digest_expected;
+}
+
+static bool same_frames(const struct segment_done *a, const struct segment_done *b)
+{
+    return a->frames == b->frames && a->pts_digest == b->pts_digest;
+}
+
+/* Wrong frames may be the node's fault or the source's nature: another try tells. */
+static void check_frames(struct job *job, struct segment *s)
+{
+    const int64_t wrong = count_wrong(job, s);
+    const struct segment_done result = s->result;
+    if (wrong == 0)
+        return;
+    if (!s->rechecked && !job->source_is_odd && try_elsewhere(job, s)) {
+        s->rechecked = true;
+        s->first_result = result;
+        return;
+    }
+    if (s->rechecked && same_frames(&result, &s->first_result))
+        job->source_is_odd = true;
+    s->frames_wrong = wrong;
+    job_note(job, result.frames > s->frames_expected
+                      ? "the decoder gave more frames than the source has packets for"
+                      : "the decoder gave some frames other time stamps than their packets had");
+}
+
+void job_conclude(struct job *job, struct segment *s)
+{
+    s->done = true;
+    for (int r = 0; r < job->params.renditions_count; r++) {
+        const int64_t got = s->packets_received[r], promised = s->result.packets[r];
+        if (got == promised)
+            continue;
+        if (!try_elsewhere(job, s)) {
+            char text[ERROR_TEXT_MAX];
+            snprintf(text, sizeof(text), "segment %u came back with %lld packets instead of %lld",
+                     s->id, (long long)got, (long long)promised);
+            job_fail(job, RGPU_ERROR_NODE, text);
+        }
+        return;
+    }
+    check_frames(job, s);
+}
+
+/* ---- losing -------------------------------------------------------------------------------- */
+
+/* Whether another try may help: not where the job itself is at fault. */
+static bool worth_a_retry(int code)
+{
+    return code == RGPU_ERROR_MEMORY || code == RGPU_ERROR_DEVICE || code == RGPU_ERROR_NODE ||
+           code == RGPU_ERROR_IO || code == RGPU_ERROR_INTERNAL;
+}
+
+void job_take_back(struct job *job, int peer_index, int slot_index, const struct error *why)
+{
+    for (struct segment *s = job->first; s; s = s->next) {
+        if (!s->assigned || s->done || s->node != peer_index ||
+            (slot_index >= 0 && s->slot != slot_index))
+            continue;
+        if (!worth_a_retry(why->code) || !try_elsewhere(job, s)) {
+            job_fail(job, why->code, why->text);
+            return;
+        }
+    }
+    for (int k = 0; k < job->peers[peer_index].slots_count; k++)
+        if (slot_index < 0 || k == slot_index)
+            job->peers[peer_index].slots[k].current = NULL;
+}
+
+void job_lose_node(struct job *job, int peer_index, int code, const char *text)
+{
+    struct peer *peer = &job->peers[peer_index];
+    struct error why = {0};
+    if (peer->device[0])
+        error_set(&why, code, "node %d (%s): %s", peer_index, peer->device, text);
+    else
+        error_set(&why, code, "node %d: %s", peer_index, text);
+    link_close(&peer->link);
+    job_take_back(job, peer_index, -1, &why);
+    for (int i = 0; i < job->peers_count; i++) {
+        if (job->peers[i].link) {
+            job_note(job, why.text);
+            return;
+        }
+    }
+    job_fail(job, why.code, why.text);
+}
+
+/* Whether a slot must say something soon: give credits back, or what it was asked to let out. */
+static bool owes_answer(const struct job *job, int peer_index, int slot_index)
+{
+    const struct slot *slot = &job->peers[peer_index].slots[slot_index];
+    return job_window(&job->params) - slot->credits >= JOB_CREDIT_BUNDLE ||
+           (slot->drained && slot_outstanding(job, peer_index, slot_index) > 0);
+}
+
+static bool is_silent(const struct job *job, int64_t heard_ns)
+{
+    return job->now_ns - heard_ns >= job->params.silence_ns_max;
+}
+
+void job_lose_silent(struct job *job, int peer_index)
+{
+    struct peer *peer = &job->peers[peer_index];
+    struct error why = {0};
+    error_set(&why, RGPU_ERROR_NODE, "has said nothing for %lld s",
+              (long long)(job->params.silence_ns_max / 1000000000));
+    int left = 0;
+    for (int k = 0; k < peer->slots_count; k++) {
+        struct slot *slot = &peer->slots[k];
+        if (!slot->lost && owes_answer(job, peer_index, k) && is_silent(job, slot->heard_ns)) {
+            slot->lost = true;
+            job_take_back(job, peer_index, k, &why);
+        }
+        left += !slot->lost;
+    }
+    if (peer->acknowledged ? left == 0 : is_silent(job, peer->heard_ns))
+        job_lose_node(job, peer_index, why.code, why.text);
+}
