@@ -236,7 +236,7 @@ const struct option transcode_options[] = {
      .max = 3600,
      .unit = "seconds",
      FIELD(segment_seconds),
-     .help = "length that the source is cut into, about (10; HLS 6)"},
+     .help = "length that the source is cut into, about (4; HLS 6)"},
     {.name = "threads",
      .kind = OPTION_INT,
      .argument = "N",

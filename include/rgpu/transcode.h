@@ -66,7 +66,7 @@ struct rgpu_transcode_params {
     int rungs_count;
     const char *device;                     /* NULL: "auto" */
     int jobs;                               /* segments at a time; 0: by the device */
-    double segment_seconds;                 /* target length of a segment; 0: 10 (HLS: 6) */
+    double segment_seconds;                 /* target length of a segment; 0: 4 (HLS: 6) */
     double gop_seconds;                     /* longest time between key frames; 0: 2 */
     double start_seconds, duration_seconds; /* part of the source; 0: all */
     const char *audio; /* "copy", "aac", "aac:128", "opus[:KBPS]", "none"; NULL: copy where

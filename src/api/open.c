@@ -13,7 +13,7 @@
 #include "base/log.h"
 
 #define GOP_SECONDS_DEFAULT 2.0
-#define SEGMENT_SECONDS_DEFAULT 10.0
+#define SEGMENT_SECONDS_DEFAULT 4.0
 #define HLS_SECONDS_DEFAULT 6.0
 
 static const struct rational microseconds = {1, 1000000};

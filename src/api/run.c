@@ -9,7 +9,8 @@
 #include "base/clock.h"
 
 #define WAIT_MS 50 /* how soon a cancel is seen */
-#define WAITING_BYTES_MAX ((int64_t)16 << 20)
+/* Some seconds of a copied 4K rung. */
+#define WAITING_BYTES_MAX ((int64_t)64 << 20)
 #define READ_PAST_END_US 5000000 /* interleaving slack behind the end of the part */
 
 static const struct rational microseconds = {1, 1000000};
