@@ -161,7 +161,7 @@ static int join(struct disjoint *d, int count, AVPacket *ret)
         p += LENGTH_SIZE + all.size;
         if (box) {
             AV_WB32(p, (uint32_t)box);
-            memcpy(p + 4, "styl", 4);
+            AV_WB32(p + 4, MKBETAG('s', 't', 'y', 'l'));
             AV_WB16(p + BOX_SIZE, all.styles_count);
             memcpy(p + STYLE_HEADER_SIZE, styles, all.styles_count * STYLE_SIZE);
         }

@@ -143,7 +143,7 @@ static int fill(int fd, const struct box *elst, int64_t empty, int64_t length, i
     write_be(data + FULL_BOX, 4, empty > 0 ? 2 : 1);
     if (empty == 0) {
         write_be(p, 4, entry);
-        memcpy(p + 4, "free", 4);
+        write_be(p + 4, 4, 0x66726565); /* "free" */
         memset(p + 8, 0, entry - 8);
     }
     return whole_write(fd, data, size, elst->at);
@@ -158,7 +158,7 @@ static int64_t to_movie(int64_t ticks, const struct edit *e, uint32_t scale)
 static int edit_track(int fd, const struct box *trak, const struct box *tkhd, const struct edit *e,
                       uint32_t scale)
 {
-    struct box edts, elst;
+    struct box edts = {0}, elst = {0};
     struct duration duration = {0};
     int rc = find_in(fd, trak, "edts", &edts);
     if (rc == 0)
@@ -175,7 +175,7 @@ static int edit_track(int fd, const struct box *trak, const struct box *tkhd, co
 
 static int is_video(int fd, const struct box *trak, bool *ret)
 {
-    struct box mdia, hdlr;
+    struct box mdia = {0}, hdlr = {0};
     uint8_t kind[4] = {0};
     int rc = find_in(fd, trak, "mdia", &mdia);
     if (rc == 0)
@@ -190,8 +190,8 @@ static int is_video(int fd, const struct box *trak, bool *ret)
 
 static int edit_movie(int fd, const struct box *moov, const struct edit *edits, int count)
 {
-    struct box mvhd, trak, tkhd;
-    struct duration whole, part;
+    struct box mvhd = {0}, trak = {0}, tkhd = {0};
+    struct duration whole = {0}, part = {0};
     uint8_t data[4];
     uint64_t longest = 0;
     int rc = find_in(fd, moov, "mvhd", &mvhd), videos = 0;
@@ -203,7 +203,7 @@ static int edit_movie(int fd, const struct box *moov, const struct edit *edits, 
     if (rc == 0 && (scale == 0 || scale > INT32_MAX))
         rc = -EINVAL;
     for (off_t at = moov->body; rc == 0; at = trak.end) {
-        bool video;
+        bool video = false;
         rc = find(fd, at, moov->end, "trak", &trak);
         if (rc == -ENOENT)
             break;
@@ -227,7 +227,7 @@ static int edit_movie(int fd, const struct box *moov, const struct edit *edits, 
 
 int edits_write(int fd, const struct edit *edits, int count, const char *path, struct error *err)
 {
-    struct box moov;
+    struct box moov = {0};
     const off_t size = lseek(fd, 0, SEEK_END);
     int rc = size < 0 ? -errno : find(fd, 0, size, "moov", &moov);
     if (rc == 0)

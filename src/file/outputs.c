@@ -52,13 +52,13 @@ static int expand_path(char ret[OUTPUT_PATH_MAX], const char *pattern, const cha
                        struct error *err)
 {
     size_t used = 0;
-    for (const char *p = pattern, *hole = p; *p && used < OUTPUT_PATH_MAX; p = hole) {
-        hole = strstr(p, "{}");
+    for (const char *p = pattern; *p && used < OUTPUT_PATH_MAX;) {
+        const char *hole = strstr(p, "{}");
         const size_t plain = hole ? (size_t)(hole - p) : strlen(p);
         const int n =
             snprintf(ret + used, OUTPUT_PATH_MAX - used, "%.*s%s", (int)plain, p, hole ? name : "");
         used += n < 0 ? OUTPUT_PATH_MAX : (size_t)n;
-        hole = hole ? hole + 2 : p + plain;
+        p = hole ? hole + 2 : p + plain;
     }
     if (used >= OUTPUT_PATH_MAX)
         return error_set(err, RGPU_ERROR_PARAM, "output name is too long (at most %d bytes)",

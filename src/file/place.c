@@ -250,7 +250,7 @@ static int open_file(struct place *p, const char *input, struct error *err)
     if (rc == 0)
         rc = open_parent(p, target, err);
     free(target);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     struct stat old;
     const bool there = fstatat(p->dir, p->name, &old, 0) == 0;
@@ -382,7 +382,7 @@ static int find_folder(struct place *p, struct error *err)
     char *path = strndup(p->path, end), *target = NULL;
     int rc = path ? find_target(p, path, &target, err) : error_memory(err, "a path");
     free(path);
-    if (rc < 0)
+    if (!target)
         return rc;
     /* Names such as ".." have a real one, if the folder exists. */
     char *real = realpath(target, NULL);
@@ -419,7 +419,7 @@ static int check_folder(struct place *p, const struct stat *old, const char *inp
 static int open_folder(struct place *p, const char *input, struct error *err)
 {
     int rc = find_folder(p, err);
-    if (rc < 0)
+    if (rc != 0 || !p->name)
         return rc;
     struct stat old;
     leftover_restore(p->dir, p->name);

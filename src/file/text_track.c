@@ -131,7 +131,7 @@ static int convert(struct text_track *t, const AVPacket *pkt)
         else
             webvtt_add_own(&text, (const char *)pkt->data);
         rc = text.error ? text.error : (int)text.size;
-        if (rc > 0)
+        if (rc > 0 && text.data)
             memcpy(t->out, text.data, text.size);
     }
     text_done(&text);

@@ -37,7 +37,7 @@ static int reserve(struct cues *c)
 {
     if (c->count < c->capacity)
         return 0;
-    const int capacity = c->capacity ? 2 * c->capacity : 16;
+    const int capacity = c->capacity + c->capacity / 2 + 16;
     struct cue *list = realloc(c->list, (size_t)capacity * sizeof(*list));
     if (!list)
         return RGPU_ERROR_MEMORY;

@@ -205,7 +205,8 @@ static bool set_area(struct scaler_output *out, int128 num, int128 den, bool int
     const int step_y = (interlaced ? 2 : 1) << (info->shift_y > 1 ? info->shift_y : 1);
     int width = out->width, height = out->height;
     if (num > den)
-        height = fitted(height, den, num, step_y);
+        height = fitted(height, den, num, step_y); /* NOLINT(readability-suspicious-call-argument):
+                                                      the inverse factor */
     else
         width = fitted(width, num, den, step_x);
     if ((width == out->width && height == out->height) || width < out->width / AREA_PART_MIN ||

@@ -259,7 +259,7 @@ static int convert(const struct recolor *r, struct frame *out, int field)
     zimg_image_buffer_const src = {.version = ZIMG_API_VERSION};
     zimg_image_buffer dst = {.version = ZIMG_API_VERSION};
     for (int p = 0; p < pixel_info(r->planes->format)->planes; p++) {
-        const int from = rgb ? rgb_planes[p] : p;
+        const int from = rgb && p < 3 ? rgb_planes[p] : p;
         src.plane[p].data = r->planes->data[from] + r->planes->stride[from] * field;
         src.plane[p].stride = r->planes->stride[from] * r->fields;
         src.plane[p].mask = ZIMG_BUFFER_MAX;

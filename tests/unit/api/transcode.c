@@ -880,7 +880,7 @@ static void test_progress_of_verifying(void **state)
     make_verify_film();
     const struct rgpu_transcode_params params = verify_params(film_folder(), "o.mkv");
     rgpu_transcode *job = open_job(&params);
-    struct rgpu_progress p = {0};
+    struct rgpu_progress p;
     int between = 0;
     double last = -1;
     while (rgpu_transcode_wait(job, 1) == RGPU_ERROR_AGAIN) {

@@ -166,7 +166,8 @@ static void test_headers_before_packets(void **state)
         encode_all(backend, &params, &frames, &packets, &header);
         if (!header.extradata || header.codec_profile < 0 || header.codec_level < 0)
             fail_msg("case %zu: no headers", i);
-        for (size_t k = 0; !strcmp(params.codec, "av1") && k < packets.count; k++) {
+        for (size_t k = 0; header.extradata && !strcmp(params.codec, "av1") && k < packets.count;
+             k++) {
             struct av1_config config, in_band;
             const struct packet *pkt = &packets.items[k];
             if (!(pkt->flags & PACKET_KEY))

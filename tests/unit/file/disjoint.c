@@ -107,7 +107,7 @@ static AVPacket *styled(const char *line, int64_t end, uint16_t first, uint16_t 
     uint8_t *p = pkt->data + pkt->size - 22;
     memset(p, 0, 22);
     AV_WB32(p, 22);
-    memcpy(p + 4, "styl", 4);
+    AV_WB32(p + 4, MKBETAG('s', 't', 'y', 'l'));
     AV_WB16(p + 8, 1);
     AV_WB16(p + 10, first);
     AV_WB16(p + 12, last);
