@@ -378,7 +378,7 @@ static void test_withdraw_folder(void **state)
         if (before == 1)
             assert_int_equal(entries("hls"), 0);
         if (before == 2)
-            expect("hls/master.m3u8", "new");
+            expect("hls/master.m3u8", "old");
     }
 }
 
