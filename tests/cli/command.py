@@ -216,8 +216,13 @@ class Shows(unittest.TestCase):
 
 class Signals(unittest.TestCase):
     def start(self, name, *more):
+        # Whoever runs the tests may have been told to ignore a signal (nohup), and the job would too.
+        def listen():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+
         job = subprocess.Popen([RGPU, "transcode", name, "o", "--json", *more],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen)
         self.addCleanup(job.stderr.close)
         self.addCleanup(job.stdout.close)
         self.assertIn(b"progress", job.stdout.readline())   # it runs
