@@ -212,9 +212,10 @@ static int64_t movie_timescale(const struct mux *m)
 
 /* ---- header --------------------------------------------------------------------------------- */
 
-static void options_mp4(struct mux *m, AVDictionary **options)
+static int options_mp4(struct mux *m, AVDictionary **options)
 {
     bool color = false;
+    int rc = 0;
     for (unsigned i = 0; i < m->format->nb_streams; i++) {
         const AVCodecParameters *par = m->format->streams[i]->codecpar;
         color |=
@@ -229,13 +230,13 @@ static void options_mp4(struct mux *m, AVDictionary **options)
     } else {
         snprintf(flags, sizeof(flags),
                  "+frag_custom+empty_moov+default_base_moof+skip_trailer+delay_moov");
-        av_dict_set(options, "use_editlist", "1", 0);
+        rc = av_dict_set(options, "use_editlist", "1", 0);
     }
     if (color)
         strcat(flags, "+write_colr");
-    if (flags[0])
-        av_dict_set(options, "movflags", flags, 0);
-    av_dict_set_int(options, "movie_timescale", movie_timescale(m), 0);
+    if (rc >= 0 && flags[0])
+        rc = av_dict_set(options, "movflags", flags, 0);
+    return rc < 0 ? rc : av_dict_set_int(options, "movie_timescale", movie_timescale(m), 0);
 }
 
 /* Priming: `initial_padding` says how far before zero an audio track may begin. */
@@ -296,15 +297,16 @@ int mux_start(struct mux *m, int64_t later_us, struct error *err)
     switch (m->container) {
     case CONTAINER_MP4:
     case CONTAINER_HLS:
-        options_mp4(m, &options);
+        rc = options_mp4(m, &options);
         break;
     case CONTAINER_MKV:
         rc = prepare_mkv(m);
         break;
     case CONTAINER_TS:
-        av_dict_set(&options, "mpegts_copyts", "1", 0);
+        rc = av_dict_set(&options, "mpegts_copyts", "1", 0);
         /* A PES packet for each frame of audio, so that each has its own exact time stamp. */
-        av_dict_set(&options, "pes_payload_size", "0", 0);
+        if (rc >= 0)
+            rc = av_dict_set(&options, "pes_payload_size", "0", 0);
         break;
     case CONTAINER_FLV:
     case CONTAINER_NONE:

@@ -105,7 +105,7 @@ static void test_cue(void **state)
     assert_non_null(many);
     memset(many, 'a', 99999);
     many[99999] = 0;
-    for (size_t i = 1; i < 99999; i += 4)
+    for (size_t i = 1; i + 3 < 99999; i += 4)
         memcpy(many + i, ":1 ", 3);
     assert_int_equal(webvtt_add_cue(&out, 0, 1, many, "x"), 0);
     assert_in_range(out.size, 200, 400);
