@@ -416,6 +416,8 @@ static int open_rung(struct rgpu_transcode *t, int rung, struct rung_check *chec
         n += same && i < rung;
         count += same;
     }
+    /* Those of the renditions come first. */
+    count += outputs_rung_beside_count(t->outputs, rung);
     int ret = outputs_rung_reading_path(t->outputs, rung, check->path, err);
     if (ret == 0)
         ret = nth_video(t, film, n, count, &track, err);

@@ -449,6 +449,11 @@ int64_t outputs_rung_bytes(const struct outputs *o, int rung)
     return writer_track_bytes(o->outputs[o->rungs[rung].writer].writer, o->rungs[rung].track);
 }
 
+int outputs_rung_beside_count(const struct outputs *o, int rung)
+{
+    return writer_beside_count(o->outputs[o->rungs[rung].writer].writer);
+}
+
 int64_t outputs_rung_frames(const struct outputs *o, int rung)
 {
     return writer_track_frames(o->outputs[o->rungs[rung].writer].writer, o->rungs[rung].track);

@@ -71,6 +71,7 @@ int64_t outputs_waiting_bytes(const struct outputs *o); /* payload that waits fo
 int64_t outputs_rung_shift_us(const struct outputs *o, int rung);
 int64_t outputs_rung_bytes(const struct outputs *o, int rung);    /* of its video */
 int64_t outputs_rung_frames(const struct outputs *o, int rung);   /* that the source's rung shows */
+int outputs_rung_beside_count(const struct outputs *o, int rung); /* see writer_beside_count */
 const char *outputs_rung_path(const struct outputs *o, int rung); /* file, or playlist for HLS */
 /* Where this process can read that once it is complete, in place or not. PARAM where the name gets
  * too long. */

@@ -765,6 +765,14 @@ int64_t writer_bytes(const struct writer *w)
     return mux_bytes(w->mux);
 }
 
+int writer_beside_count(const struct writer *w)
+{
+    int count = 0;
+    for (int i = 0; i < w->count; i++)
+        count += w->lanes[i].is_beside && !w->lanes[i].dropped;
+    return count;
+}
+
 int64_t writer_waiting_bytes(const struct writer *w)
 {
     return w->il ? interleave_bytes(w->il) : 0;

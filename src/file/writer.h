@@ -118,6 +118,9 @@ int64_t writer_shift_us(const struct writer *w);
 
 /* Bytes written so far, of all and of one track (payload). */
 int64_t writer_bytes(const struct writer *w);
+/* Video tracks that are kept beside the renditions'. */
+int writer_beside_count(const struct writer *w);
+
 /* Payload that waits for packets of other tracks. */
 int64_t writer_waiting_bytes(const struct writer *w);
 int64_t writer_track_bytes(const struct writer *w, int track);

@@ -473,9 +473,10 @@ static void test_other_videos(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *folder = film_folder();
         const bool split = strstr(cases[i].out, "{}") != NULL;
-        rgpu_transcode *job = open_job(
-            PARAMS(.input = film_path("two.mkv"), .output = in_folder(folder, cases[i].out),
-                   .rungs = split ? two : one, .rungs_count = split ? 2 : 1, .map = cases[i].map));
+        rgpu_transcode *job =
+            open_job(PARAMS(.input = film_path("two.mkv"),
+                            .output = in_folder(folder, cases[i].out), .rungs = split ? two : one,
+                            .rungs_count = split ? 2 : 1, .map = cases[i].map, .verify = 1));
         assert_int_equal(watch(job), 0);
         assert_int_equal(warnings_with(job, "video track 1"), cases[i].said);
         const struct rgpu_progress p = progress_of(job);
