@@ -134,7 +134,8 @@ const struct option transcode_options[] = {
      .max = 1000,
      .unit = "frames/s",
      FIELD(fps),
-     .help = "frames a second at most: 30, 29.97, 30000/1001"},
+     .help = "frames a second at most: 30, 29.97, 30000/1001; dropped evenly, so 50 capped to 30 "
+             "gives 25, and 25 capped to 24 gives 12.5"},
     {.name = "gop",
      .kind = OPTION_TIME,
      .argument = "SECONDS",
