@@ -1,6 +1,7 @@
 #include "fake.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +9,9 @@
 #define INSIDE_MAX 4096
 
 struct fake fake;
+
+/* Sessions of several lanes open theirs at the same time. */
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
 
 const char *const fake_op_names[FAKE_OPS] = {"decoder open", "decoder send",    "decoder receive",
                                              "scaler open",  "scaler run",      "encoder open",
@@ -187,7 +191,9 @@ static int sc_open(void **ret, const struct scaler_params *params, struct error 
     struct scaler_params *p = malloc(sizeof(*p));
     *p = *params;
     *ret = p;
+    pthread_mutex_lock(&last_lock);
     fake.scaler_interlaced = params->interlaced;
+    pthread_mutex_unlock(&last_lock);
     __atomic_add_fetch(&fake.scaler_opens, 1, __ATOMIC_RELAXED);
     handle_add(1);
     return 0;
@@ -251,8 +257,11 @@ static int enc_open(void **ret, const struct encoder_params *params, struct erro
     struct fake_encoder *e = calloc(1, sizeof(*e));
     e->params = *params;
     *ret = e;
-    if (params->width == 64)
+    if (params->width == 64) {
+        pthread_mutex_lock(&last_lock);
         fake.last_params = *params;
+        pthread_mutex_unlock(&last_lock);
+    }
     __atomic_add_fetch(&fake.encoder_opens, 1, __ATOMIC_RELAXED);
     handle_add(1);
     return 0;
