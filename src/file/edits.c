@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "file/big_endian.h"
 #include "file/output.h"
 #include "file/whole.h"
 
@@ -17,22 +18,6 @@ struct box {
     off_t at, body, end;
     char type[5];
 };
-
-/* ---- bytes ---------------------------------------------------------------------------------- */
-
-static uint64_t read_be(const uint8_t *p, int bytes)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < bytes; i++)
-        v = v << 8 | p[i];
-    return v;
-}
-
-static void write_be(uint8_t *p, int bytes, uint64_t v)
-{
-    for (int i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
-}
 
 /* ---- boxes ---------------------------------------------------------------------------------- */
 

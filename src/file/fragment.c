@@ -8,16 +8,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "file/big_endian.h"
 #include "file/output.h"
 #include "file/whole.h"
-
-static uint64_t read_be(const uint8_t *p, int bytes)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < bytes; i++)
-        v = v << 8 | p[i];
-    return v;
-}
 
 /* Finds tfdt in moof or traf and changes it in place; the muxer writes its 64-bit form. */
 static bool move_boxes(uint8_t *data, size_t size, int64_t ticks)
@@ -32,8 +25,7 @@ static bool move_boxes(uint8_t *data, size_t size, int64_t ticks)
             moved |= move_boxes(data + pos + 8, length - 8, ticks);
         } else if (memcmp(type, "tfdt", 4) == 0 && length >= 20 && data[pos + 8] == 1) {
             const uint64_t time = read_be(data + pos + 12, 8) + (uint64_t)ticks;
-            for (int i = 0; i < 8; i++)
-                data[pos + 12 + (size_t)i] = (uint8_t)(time >> (56 - 8 * i));
+            write_be(data + pos + 12, 8, time);
             moved = true;
         }
         pos += length;

@@ -359,14 +359,20 @@ static void test_audio_modes(void **state)
     }
 }
 
-static void test_map(void **state)
+/* Two video tracks, AAC and MP3. */
+static void make_two_videos(void)
 {
-    (void)state;
     assert_true(clip_make("two.mkv",
                           "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -f lavfi -i "
                           "testsrc=size=80x60:rate=25:duration=1 -f lavfi -i "
                           "sine=duration=1 -f lavfi -i sine=duration=1 -map 0 -map 1 -map 2 "
                           "-map 3 -c:v libx264 -preset ultrafast -c:a:0 aac -c:a:1 mp3"));
+}
+
+static void test_map(void **state)
+{
+    (void)state;
+    make_two_videos();
     static const struct {
         const char *map, *audio;
         int height;
@@ -455,11 +461,7 @@ static int videos_in(const char *path)
 static void test_other_videos(void **state)
 {
     (void)state;
-    assert_true(clip_make("two.mkv",
-                          "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -f lavfi -i "
-                          "testsrc=size=80x60:rate=25:duration=1 -f lavfi -i "
-                          "sine=duration=1 -f lavfi -i sine=duration=1 -map 0 -map 1 -map 2 "
-                          "-map 3 -c:v libx264 -preset ultrafast -c:a:0 aac -c:a:1 mp3"));
+    make_two_videos();
     static const struct rgpu_rung one[] = {{.height = 46, .speed = 1}};
     static const struct {
         const char *map, *out;
