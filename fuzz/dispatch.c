@@ -12,7 +12,7 @@
 #include "media/digest.h"
 
 #define NODES_MAX 3
-#define SLOTS_MAX 4
+#define SLOTS_MAX 4 /* of a node that tells the truth */
 #define SEGMENTS_MAX 64
 #define FRAMES_MAX 4096 /* of the film */
 
@@ -21,12 +21,12 @@ struct lane {
     uint32_t segment;
     int64_t frames; /* within the segment */
     uint64_t digest;
-    int in_flight; /* sent to it; less what was credited */
+    int owed; /* credits for what it took */
 };
 
 struct node {
     struct link *link;
-    struct lane lanes[SLOTS_MAX];
+    struct lane lanes[JOB_SLOTS_MAX];
     bool believed; /* has said nothing of its own: its credits are known */
 };
 
@@ -111,14 +111,14 @@ static void give_done(struct world *w, struct node *node, struct lane *lane, uin
 
 static void take_message(struct world *w, struct node *node, const struct message *msg)
 {
-    FUZZ_CHECK(msg->slot < SLOTS_MAX);
+    FUZZ_CHECK(msg->slot < JOB_SLOTS_MAX);
     struct lane *lane = &node->lanes[msg->slot];
     if (msg->type == MESSAGE_SLOT_RESET) {
         lane->begun = lane->told = false;
         return;
     }
-    lane->in_flight++;
-    FUZZ_CHECK(!node->believed || lane->in_flight <= job_window(&w->params));
+    lane->owed++;
+    FUZZ_CHECK(!node->believed || lane->owed <= job_window(&w->params));
     switch (msg->type) {
     case MESSAGE_SEGMENT_BEGIN:
         FUZZ_CHECK(!lane->begun);
@@ -150,27 +150,44 @@ static void take_message(struct world *w, struct node *node, const struct messag
     default:
         FUZZ_CHECK(false);
     }
-    lane->in_flight--;
-    say(node, &(struct message){.type = MESSAGE_CREDIT, .job = 1, .slot = msg->slot, .credits = 1});
 }
 
-/* The node takes some of what it was sent; `lost`: without a word. */
+static void give_credits(struct node *node)
+{
+    for (uint32_t k = 0; k < JOB_SLOTS_MAX; k++) {
+        const int owed = node->lanes[k].owed;
+        node->lanes[k].owed = 0;
+        if (owed)
+            say(node,
+                &(struct message){.type = MESSAGE_CREDIT, .job = 1, .slot = k, .credits = owed});
+    }
+}
+
+/* Keeps count of what is said to a lane that does not listen. */
+static void lose_message(struct node *node, const struct message *msg)
+{
+    struct lane *lane = &node->lanes[msg->slot % JOB_SLOTS_MAX];
+    node->believed = false;
+    if (msg->type == MESSAGE_SEGMENT_BEGIN)
+        lane->begun = true;
+    else if (msg->type == MESSAGE_SEGMENT_END || msg->type == MESSAGE_SLOT_RESET)
+        lane->begun = false;
+}
+
+/* The node takes some of what it was sent; `lost`: without a word. It may keep credits back. */
 static void work(struct world *w, struct node *node, bool lost)
 {
     struct message msg = {0};
-    for (int i = 1 + fuzz_byte(&w->in) % 32; i && link_receive(node->link, 0, &msg) == 0; i--) {
-        if (msg.type == MESSAGE_JOB_CREATE || lost)
-            node->believed &= !lost;
-        else
-            take_message(w, node, &msg);
+    const uint8_t how = fuzz_byte(&w->in);
+    for (int i = 1 + how % 64; i && link_receive(node->link, 0, &msg) == 0; i--) {
         if (lost)
-            node->lanes[msg.slot % SLOTS_MAX].begun =
-                msg.type == MESSAGE_SEGMENT_BEGIN ? true
-                : msg.type == MESSAGE_SEGMENT_END || msg.type == MESSAGE_SLOT_RESET
-                    ? false
-                    : node->lanes[msg.slot % SLOTS_MAX].begun;
+            lose_message(node, &msg);
+        else if (msg.type != MESSAGE_JOB_CREATE)
+            take_message(w, node, &msg);
         message_done(&msg);
     }
+    if (!lost && how < 192)
+        give_credits(node);
 }
 
 static void babble(struct world *w, struct node *node)
