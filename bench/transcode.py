@@ -18,11 +18,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 RUNGS = {"1080p": (1920, 1080, 5000), "720p": (1280, 720, 2800), "480p": (854, 480, 1400),
          "360p": (640, 360, 800)}
 PRESETS = {"p1": "ultrafast", "p2": "veryfast", "p4": "medium"}
+ONE_LANE = ["--jobs", "1"]
+# Rungs, speed, and what rgpu is given more; the rows of docs/PERFORMANCE.md.
 JOBS = {
-    "one rung, 1080p, p2": (["1080p"], "p2"),
-    "one rung, 720p, p2": (["720p"], "p2"),
-    "one rung, 1080p, p4": (["1080p"], "p4"),
-    "four rungs, p2": (["1080p", "720p", "480p", "360p"], "p2"),
+    "four rungs, p2": (["1080p", "720p", "480p", "360p"], "p2", []),
+    "one rung, 720p, p2": (["720p"], "p2", []),
+    "one rung, 1080p, p2": (["1080p"], "p2", []),
+    "one rung, 1080p, p2, --jobs 1": (["1080p"], "p2", ONE_LANE),
+    "one rung, 1080p, p4, --jobs 1": (["1080p"], "p4", ONE_LANE),
 }
 
 
@@ -45,9 +48,9 @@ def ffmpeg_command(film, out, rungs, speed):
     return command + [out]
 
 
-def rgpu_command(rgpu, film, out, rungs, speed):
+def rgpu_command(rgpu, film, out, rungs, speed, more):
     return [rgpu, "transcode", film, out, "--ladder", ",".join(rungs), "--speed", speed, "--gop", "2",
-            "--audio", "none", "--map", "v", "-y", "--quiet"]
+            "--audio", "none", "--map", "v", "-y", "--quiet", *more]
 
 
 def run(command):
@@ -72,8 +75,8 @@ def make_film(folder):
 
 
 def compare(rgpu, film, folder, job, rounds):
-    rungs, speed = JOBS[job]
-    commands = {"rgpu": rgpu_command(rgpu, film, os.path.join(folder, "rgpu.mp4"), rungs, speed),
+    rungs, speed, more = JOBS[job]
+    commands = {"rgpu": rgpu_command(rgpu, film, os.path.join(folder, "rgpu.mp4"), rungs, speed, more),
                 "ffmpeg": ffmpeg_command(film, os.path.join(folder, "ffmpeg.mp4"), rungs, speed)}
     figures = {name: [] for name in commands}
     for _ in range(rounds):
@@ -95,6 +98,8 @@ def main():
         sys.exit(__doc__)
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     jobs = sys.argv[4:] or list(JOBS)
+    if set(jobs) - set(JOBS):
+        sys.exit("bench: the jobs are: " + "; ".join(JOBS))
     with tempfile.TemporaryDirectory(prefix="rgpu-bench-") as folder:
         film = sys.argv[2] if len(sys.argv) > 2 and sys.argv[2] != "-" else make_film(folder)
         for job in jobs:

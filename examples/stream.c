@@ -87,6 +87,8 @@ int main(int argc, char **argv)
                                .fps_den = 1, .rungs = rungs, .rungs_count = 2);
     if (ret == 0)
         ret = run(stream, files, packets);
+    for (int i = 0; stream && rgpu_stream_warning(stream, i); i++)
+        fprintf(stderr, "warning: %s\n", rgpu_stream_warning(stream, i));
     if (ret)
         fprintf(stderr, "%s\n", stream ? rgpu_stream_message(stream) : rgpu_error_text(ret));
     else

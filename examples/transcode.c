@@ -23,8 +23,14 @@ int main(int argc, char **argv)
     if (ret == 0) {
         while ((ret = rgpu_transcode_wait(job, 500)) == RGPU_ERROR_AGAIN) {
             rgpu_transcode_progress(job, &progress, sizeof(progress));
-            fprintf(stderr, "%.0f%% at %.1f frames/s\n", progress.percent,
-                    progress.frames_per_second);
+            if (progress.state == RGPU_STATE_OPENING)
+                fprintf(stderr, "opening the input\n");
+            else if (progress.percent < 0) /* its length is not known */
+                fprintf(stderr, "%.1f s at %.1f frames/s\n", progress.position_seconds,
+                        progress.frames_per_second);
+            else
+                fprintf(stderr, "%.0f%% at %.1f frames/s\n", progress.percent,
+                        progress.frames_per_second);
         }
     }
     if (ret == 0 && (ret = rgpu_transcode_progress(job, &progress, sizeof(progress))) == 0) {

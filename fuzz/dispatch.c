@@ -15,6 +15,7 @@
 #define SLOTS_MAX 4 /* of a node that tells the truth */
 #define SEGMENTS_MAX 64
 #define FRAMES_MAX 4096 /* of the film */
+#define SIZE 64         /* of all renditions */
 
 struct lane {
     bool begun, told;
@@ -58,7 +59,18 @@ static void say_block(struct node *node, struct message msg)
     FUZZ_CHECK(message_block(&msg) == 0);
     if (msg.type == MESSAGE_PICTURE)
         *msg.track = (struct track){.format = PIXEL_GRAY8, .width = 16, .height = 16};
+    else if (msg.type == MESSAGE_HEADER)
+        *msg.track = (struct track){.width = SIZE, .height = SIZE, .time_base = {1, 25}};
     say(node, &msg);
+}
+
+static struct packet result(uint32_t rendition, int64_t pts, size_t size)
+{
+    struct packet pkt = {.pts = pts, .rendition = rendition, .size = size};
+    pkt.buf = buffer_copy("", 1); /* nobody looks at it */
+    FUZZ_CHECK(pkt.buf);
+    pkt.data = pkt.buf->data;
+    return pkt;
 }
 
 static void add_node(struct world *w)
@@ -89,7 +101,7 @@ static void give_frame(struct world *w, struct node *node, struct lane *lane, ui
             say_block(node, msg);
         msg.type = MESSAGE_RESULT;
         msg.segment = lane->segment;
-        msg.packet = (struct packet){.pts = pts, .rendition = r, .size = 100};
+        msg.packet = result(r, pts, 100);
         say(node, &msg);
     }
     lane->told = true;
@@ -204,6 +216,8 @@ static void babble(struct world *w, struct node *node)
         return;
     node->believed = false;
     msg.credits = msg.slots = (int)fuzz_number(in);
+    if (msg.type == MESSAGE_RESULT && !(how & 8))
+        msg.packet = result(msg.rendition, 0, 0);
     msg.packet.pts = fuzz_number(in);
     msg.packet.duration = fuzz_number(in);
     msg.packet.size = (size_t)fuzz_number(in);
@@ -217,13 +231,18 @@ static void babble(struct world *w, struct node *node)
         *msg.track = (struct track){.format = (enum pixel_format)fuzz_number(in),
                                     .width = (int32_t)fuzz_number(in),
                                     .height = (int32_t)fuzz_number(in)};
-    } else if (msg.type == MESSAGE_HEADER && msg.track && how & 4) {
-        msg.track->extradata = buffer_copy(&how, 1);
+    } else if (msg.type == MESSAGE_HEADER && msg.track) {
+        *msg.track = (struct track){.width = how & 16 ? (int32_t)fuzz_number(in) : SIZE,
+                                    .height = SIZE,
+                                    .time_base = {how & 8 ? fuzz_byte(in) : 1, 25},
+                                    .reorder_frames = fuzz_byte(in)};
+        if (how & 4)
+            msg.track->extradata = buffer_copy(&how, 1);
     } else if ((msg.type == MESSAGE_SLOT_FAILED || msg.type == MESSAGE_JOB_REJECT ||
                 msg.type == MESSAGE_NOTE) &&
                msg.error) {
         msg.error->code = -(int)(fuzz_byte(in) % 20);
-        memset(msg.error->text, 'x', how & 4 ? sizeof(msg.error->text) : 5);
+        memset(msg.error->text, 'x', how & 4 ? sizeof(msg.error->text) : how >> 4 & 3);
     }
     say(node, &msg);
 }
@@ -370,9 +389,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .slots = how & 16 ? w->slots : 0,
                                     .silence_ns_max = how & 32 ? 30000000000 : 0,
                                     .source.time_base = {1, 25}};
-    for (int r = 0; r < w->params.renditions_count && how & 64; r++)
+    for (int r = 0; r < w->params.renditions_count; r++)
         w->params.renditions[r] =
-            (struct rendition_params){.codec = "h264", .rate = RATE_VBR, .bit_rate_bps = 10000};
+            (struct rendition_params){.codec = "h264",
+                                      .width = SIZE,
+                                      .height = SIZE,
+                                      .rate = how & 64 ? RATE_VBR : RATE_QUALITY,
+                                      .bit_rate_bps = 10000};
     struct job_params params = w->params;
     FUZZ_CHECK(job_open(&w->job, &params, NULL) == 0);
     add_node(w);

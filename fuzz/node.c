@@ -71,11 +71,20 @@ static void create(struct world *w, uint32_t id)
         job->gop_us = fuzz_number(in);
         job->threads = (int)fuzz_number(in);
         job->slots = (int)(fuzz_byte(in) % 8) - 2;
+        job->source.frame_rate =
+            (struct rational){(int32_t)fuzz_number(in), (int32_t)fuzz_number(in)};
     }
     for (int i = 0; i < RENDITIONS_MAX; i++) {
         struct rendition_params *r = &job->renditions[i];
         *r = (struct rendition_params){.width = 64 >> i % 2, .height = 32 >> i % 2, .bframes = -1};
         strcpy(r->codec, codecs[how & 128 ? fuzz_byte(in) % 3 : 0]);
+        if (how & 128 && fuzz_byte(in) & 1) {
+            r->rate = RATE_VBR;
+            r->bit_rate_bps = fuzz_number(in);
+            r->bit_rate_max_bps = fuzz_number(in);
+            r->vbv_bits = fuzz_number(in);
+            r->frame_rate_max = (struct rational){(int32_t)fuzz_number(in), fuzz_byte(in)};
+        }
     }
     say(w, &msg);
 }
@@ -111,6 +120,9 @@ static void babble(struct world *w, enum message_type type)
         msg.ordinal = fuzz_byte(in);
         for (int i = 0; i < RENDITIONS_MAX; i++)
             msg.permille[i] = (uint16_t)(where & 32 ? 250 * (fuzz_byte(in) % 5) : 1000);
+        if (where & 32)
+            msg.mark = (struct rate_mark){
+                .begun = true, .number = fuzz_number(in), .due = {fuzz_number(in), fuzz_byte(in)}};
     } else if (type == MESSAGE_SEGMENT_PACKET || type == MESSAGE_SEGMENT_FRAME) {
         const struct fake_source s = source(in);
         if (type == MESSAGE_SEGMENT_FRAME)

@@ -25,13 +25,19 @@ static void values_offer(FILE *out, const struct option *o, const char *typed)
         offer(out, typed, head, word, typed + head);
 }
 
+static void option_offer(FILE *out, const char *name, char letter, const char *typed)
+{
+    if (name && !strncmp(typed, "--", strlen(typed) < 2 ? strlen(typed) : 2))
+        offer(out, "--", 2, name, typed + (strlen(typed) < 2 ? strlen(typed) : 2));
+    if (letter)
+        offer(out, "", 0, (const char[]){'-', letter, '\0'}, typed);
+}
+
 static void options_offer(FILE *out, const struct verb *verb, const char *typed)
 {
-    for (const struct option *o = verb->options; o->help; o++) {
-        if (o->name)
-            offer(out, "--", 2, o->name, typed + (strlen(typed) < 2 ? strlen(typed) : 2));
-    }
-    offer(out, "--", 2, "help", typed + (strlen(typed) < 2 ? strlen(typed) : 2));
+    for (const struct option *o = verb->options; o->help; o++)
+        option_offer(out, o->name, o->letter, typed);
+    option_offer(out, "help", 'h', typed);
 }
 
 void complete_print(FILE *out, int count, char *const *words)

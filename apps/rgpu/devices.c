@@ -145,7 +145,7 @@ static int figure_show(void *opaque, const struct rgpu_bench_result *f)
                f->cpu_seconds_per_1000_frames);
         fflush(stdout);
     }
-    return stop_signal();
+    return 0;
 }
 
 int bench_run(const void *settings, const char *const *operands)
@@ -154,6 +154,7 @@ int bench_run(const void *settings, const char *const *operands)
     struct show_settings copy = *s;
     char message[MESSAGE_MAX] = "";
     (void)operands;
+    stop_at_once();
     if (!s->json) {
         printf("%-36s %-10s %10s %14s\n", "What", "Picture", "Frames/s", "CPU s per 1000");
         fflush(stdout);

@@ -79,10 +79,21 @@ void json_real_known(struct json *j, const char *key, double value, int digits)
     json_real(j, key, value < 0 ? NAN : value, digits);
 }
 
+void json_int_known(struct json *j, const char *key, int64_t value)
+{
+    if (value > 0)
+        json_int(j, key, value);
+    else
+        json_real(j, key, NAN, 0);
+}
+
 void json_string(struct json *j, const char *key, const char *value)
 {
     item(j, key);
-    quoted(j->out, value, strlen(value));
+    if (value)
+        quoted(j->out, value, strlen(value));
+    else
+        fputs("null", j->out);
 }
 
 void json_words(struct json *j, const char *key, const char *text)

@@ -28,7 +28,10 @@ void json_real(struct json *j, const char *key, double value, int digits);
 /* Null where `value` is negative: how the library says "unknown". */
 void json_real_known(struct json *j, const char *key, double value, int digits);
 
-/* What is not valid UTF-8 (file names may be anything) becomes U+FFFD. */
+/* Null where `value` is 0 or less, for what is never nothing: sizes and rates. */
+void json_int_known(struct json *j, const char *key, int64_t value);
+
+/* What is not valid UTF-8 (file names may be anything) becomes U+FFFD; NULL is null. */
 void json_string(struct json *j, const char *key, const char *value);
 
 /* The list of the words of `text` between commas, blanks trimmed. */

@@ -29,8 +29,8 @@ const struct option *options_find(const struct option *options, const char *name
     return NULL;
 }
 
-/* Digits with at most one point among them, perhaps a minus in front: a minus is a number too, so
- * that the complaint is about the range. */
+/* Digits with at most one point among them, perhaps a minus in front, so that the complaint is
+ * about the range; "-0" has nothing to complain of there, and is none. */
 static bool number_read(const char *text, size_t length, bool is_whole, double *ret)
 {
     char copy[NUMBER_LENGTH_MAX + 1];
@@ -49,7 +49,10 @@ static bool number_read(const char *text, size_t length, bool is_whole, double *
         return false;
     memcpy(copy, text, length);
     copy[length] = '\0';
-    *ret = strtod(copy, NULL);
+    const double value = strtod(copy, NULL);
+    if (text[0] == '-' && value == 0)
+        return false;
+    *ret = value;
     return true;
 }
 

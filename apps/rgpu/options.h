@@ -1,8 +1,9 @@
 /* Options of a verb, from one table: the parser, `rgpu help` and shell completion all read it.
  *
  * A table ends with a row of zeros. A row without a name is the title of a group in the help.
- * Numbers are read strictly: no blanks, signs, exponents or trailing letters, and always a range.
- * Threads: one. Memory: allocates nothing; values point into argv. Limits: OPTIONS_OPERANDS_MAX. */
+ * Numbers are read strictly: no blanks, plus signs, exponents or trailing letters, and always a
+ * range; a minus is only read to name what is out of it. Threads: one. Memory: allocates nothing;
+ * values point into argv. Limits: OPTIONS_OPERANDS_MAX. */
 #ifndef APPS_OPTIONS_H
 #define APPS_OPTIONS_H
 
@@ -59,7 +60,6 @@ struct verb {
      * none was given. */
     int (*run)(const void *settings, const char *const *operands);
     void (*help_more)(FILE *out); /* what follows the options in the help; NULL: nothing */
-    bool is_hidden;
 };
 
 enum { OPTIONS_WANT_HELP = 1 };

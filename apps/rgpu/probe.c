@@ -89,8 +89,10 @@ static void info_print(const char *path, const struct rgpu_probe_info *info, boo
     char time[32], bytes[32];
     bool any = false;
     text_print(stdout, path);
-    printf(": %s, %s, %s\n", info->format, text_time(time, sizeof(time), info->duration_seconds),
-           text_bytes(bytes, sizeof(bytes), info->size_bytes));
+    printf(": %s, %s", info->format, text_time(time, sizeof(time), info->duration_seconds));
+    if (info->size_bytes > 0)
+        printf(", %s", text_bytes(bytes, sizeof(bytes), info->size_bytes));
+    printf("\n");
     for (int i = 0; i < info->tracks_count; i++)
         track_print(&info->tracks[i]);
     if (info->frames > 0)
@@ -136,7 +138,7 @@ static void track_json(struct json *j, const struct rgpu_probe_track *t)
         json_int(j, "sample_rate", t->sample_rate);
         json_int(j, "channels", t->channels);
     }
-    json_int(j, "bitrate_bps", t->bitrate_bps);
+    json_int_known(j, "bitrate_bps", t->bitrate_bps);
     json_end(j, '}');
 }
 
@@ -148,7 +150,7 @@ static void info_json(const char *path, const struct rgpu_probe_info *info, bool
     json_string(&j, "format", info->format);
     json_real(&j, "duration_seconds", info->duration_seconds, 6);
     json_real(&j, "start_seconds", info->start_seconds, 6);
-    json_int(&j, "size_bytes", info->size_bytes);
+    json_int_known(&j, "size_bytes", info->size_bytes);
     json_begin(&j, "tracks", '[');
     for (int i = 0; i < info->tracks_count; i++)
         track_json(&j, &info->tracks[i]);

@@ -179,14 +179,16 @@ static void progress_json(struct json *j, const struct rgpu_progress *p)
     json_real_known(j, "duration_seconds", p->duration_seconds > 0 ? p->duration_seconds : -1, 3);
     json_real(j, "elapsed_seconds", p->elapsed_seconds, 3);
     json_real_known(j, "remaining_seconds", p->remaining_seconds, 1);
-    json_real(j, "frames_per_second", p->frames_per_second, 2);
-    json_real(j, "speed", p->speed, 3);
+    /* Nothing is known of how fast it goes before it does. */
+    const bool is_known = p->state != RGPU_STATE_OPENING && p->frames_per_second > 0;
+    json_real_known(j, "frames_per_second", is_known ? p->frames_per_second : -1, 2);
+    json_real_known(j, "speed", is_known ? p->speed : -1, 3);
     json_int(j, "frames", p->frames);
     json_int(j, "damaged", p->damaged);
     json_int(j, "bytes", p->bytes);
     json_int(j, "segments_done", p->segments_done);
     json_int(j, "segments_retried", p->segments_retried);
-    json_string(j, "device", p->device);
+    json_string(j, "device", p->device[0] ? p->device : NULL);
     rungs_json(j, p);
     if (p->master[0])
         json_string(j, "master", p->master);
@@ -280,10 +282,10 @@ void progress_table(FILE *out, const struct rgpu_progress *p)
         text_print(out, p->master);
         fputc('\n', out);
     }
-    fprintf(out, "%lld frames (%s) in %.1f s on %s: %.1f frames/s, %.2fx real time, %s",
+    fprintf(out, "%lld frames (%s) in %.1f s%s%s: %.1f frames/s, %.2fx real time, %s",
             (long long)p->frames, text_time(time, sizeof(time), p->position_seconds),
-            p->elapsed_seconds, p->device, p->frames_per_second, p->speed,
-            text_bytes(bytes, sizeof(bytes), p->bytes));
+            p->elapsed_seconds, p->device[0] ? " on " : "", p->device, p->frames_per_second,
+            p->speed, text_bytes(bytes, sizeof(bytes), p->bytes));
     if (p->damaged > 0)
         fprintf(out, ", %lld damaged in the source", (long long)p->damaged);
     fputc('\n', out);

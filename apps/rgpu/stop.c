@@ -2,17 +2,44 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "status.h"
 
+/* `timeout` and some shells signal the process and then its group: that is one wish to stop. */
+#define REPEAT_MS 500
+
 static atomic_int stop_signal_seen;
+static atomic_llong first_ms; /* 0: none yet */
+static atomic_bool is_at_once;
+
+static long long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000 + 1;
+}
+
+static void end_at_once(int number)
+{
+    static const char text[] = "rgpu: stopped\n";
+    const ssize_t written = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)written;
+    _exit(STATUS_SIGNAL + number);
+}
 
 static void on_signal(int number)
 {
-    int none = 0;
-    if (!atomic_compare_exchange_strong(&stop_signal_seen, &none, number))
+    long long first = 0;
+    const long long now = now_ms();
+    if (atomic_load(&is_at_once))
+        end_at_once(number);
+    if (atomic_compare_exchange_strong(&first_ms, &first, now))
+        atomic_store(&stop_signal_seen, number);
+    else if (now - first >= REPEAT_MS)
         _exit(STATUS_SIGNAL + number);
 }
 
@@ -27,6 +54,13 @@ void stop_install(void)
             sigaction(numbers[i], &action, NULL);
     }
     signal(SIGPIPE, SIG_IGN);
+}
+
+void stop_at_once(void)
+{
+    atomic_store(&is_at_once, true);
+    if (stop_signal())
+        end_at_once(stop_signal());
 }
 
 int stop_signal(void)

@@ -197,12 +197,13 @@ const struct option transcode_options[] = {
      .word = audio_word,
      .parse = audio_parse,
      .help = "copy, aac[:KBPS], opus[:KBPS] or none; default: copied where the output's format "
-             "takes it, else AAC"},
+             "takes it, else AAC (WebM: Opus)"},
     {.name = "map",
      .kind = OPTION_TEXT,
      .argument = "TRACKS",
      FIELD(map),
-     .help = "tracks to keep: numbers as 'rgpu probe' gives them (0,2,3), or kinds (v,a:0,s); "
+     .help = "tracks to keep: numbers as 'rgpu probe' gives them (0,2,3), or kinds (v,a:0,s; t "
+             "attachments and covers, d data); attachments and covers stay unless some are named; "
              "default: all, but with {} in OUT only the video track that is transcoded"},
     {.name = "deinterlace",
      .kind = OPTION_WORD,
@@ -284,6 +285,8 @@ void transcode_help(FILE *out)
     const struct rgpu_preset *preset = NULL;
     fprintf(out, "\nThe end of OUT decides:\n"
                  "  .mp4 .mkv .ts .flv      one file; a ladder gives it several video tracks\n"
+                 "  .m4v .mov .m2ts .mts    the same, as siblings of .mp4 and .ts\n"
+                 "  .webm                   one file; needs --codec av1, audio becomes Opus\n"
                  "  film-{}.mp4             a file for each rendition: film-720p.mp4, ...\n"
                  "  DIR/, or .m3u8          HLS: a playlist for each rendition and a master\n"
                  "Each {} becomes the rendition's name. The folder that OUT lies in must exist.\n"
@@ -294,7 +297,9 @@ void transcode_help(FILE *out)
     fprintf(out, "\nExamples:\n"
                  "  rgpu transcode film.mkv film.mp4 --preset 720p\n"
                  "  rgpu transcode film.mkv hls/ --ladder 1080p,720p,480p,360p\n"
-                 "  rgpu transcode film.mkv 'out/film-{}.mp4' --ladder 720p,360p --verify\n");
+                 "  rgpu transcode film.mkv 'out/film-{}.mp4' --ladder 720p,360p --verify\n"
+                 "\nExit codes:\n");
+    status_print(out);
 }
 
 static double now_seconds(void)

@@ -14,15 +14,15 @@ static const struct option no_options[] = {{0}};
 const struct verb verbs[] = {
     {"transcode", "IN OUT", 2, 2,
      "Makes renditions of one video: a file, a file each, or an HLS folder.", transcode_options,
-     sizeof(struct transcode_settings), transcode_defaults, transcode_run, transcode_help, false},
+     sizeof(struct transcode_settings), transcode_defaults, transcode_run, transcode_help},
     {"probe", "FILE", 1, 1, "Says what a file is: tracks, random-access points, what is special.",
-     probe_options, sizeof(struct show_settings), NULL, probe_run, NULL, false},
+     probe_options, sizeof(struct show_settings), NULL, probe_run, NULL},
     {"devices", "", 0, 0, "Lists what this machine can decode and encode on.", devices_options,
-     sizeof(struct show_settings), NULL, devices_run, NULL, false},
+     sizeof(struct show_settings), NULL, devices_run, NULL},
     {"bench", "", 0, 0, "Measures how fast a device decodes, scales and encodes.", bench_options,
-     sizeof(struct show_settings), NULL, bench_run, NULL, false},
+     sizeof(struct show_settings), NULL, bench_run, NULL},
     {"help", "[VERB]", 0, 1, "Tells about a verb and its options.", no_options, 0, NULL, help_run,
-     NULL, false},
+     NULL},
     {0},
 };
 

@@ -30,7 +30,7 @@ RGPU_API int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size);
 
 /* One figure of rgpu_bench. */
 struct rgpu_bench_result {
-    const char *what; /* "decode h264", "scale 1080p to 720p+480p+360p", "encode h264 p2" */
+    const char *what; /* "decode h264", "scale to 720p+480p+360p", "encode h264 p2" */
     int width, height;
     double frames_per_second;
     double cpu_seconds_per_1000_frames;

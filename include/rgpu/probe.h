@@ -49,9 +49,9 @@ struct rgpu_probe_info {
 
 typedef struct rgpu_probe rgpu_probe;
 
-/* Reads the file once through. On error *ret is still set where there was memory (for the message).
- * Cancel through `go_on` (may be NULL): called now and then with the position, which
- * is 0 while the file is being opened; 0 stops. */
+/* Reads the file once through. On error *ret is still set, for the message, but where there was no
+ * memory or no path. Cancel through `go_on` (may be NULL): called now and then with the position,
+ * which is 0 while the file is being opened; 0 stops. */
 RGPU_API int rgpu_probe_open(rgpu_probe **ret, const char *path,
                              int (*go_on)(void *opaque, double seconds), void *opaque);
 RGPU_API const struct rgpu_probe_info *rgpu_probe_info(const rgpu_probe *probe);

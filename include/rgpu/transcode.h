@@ -67,8 +67,10 @@ struct rgpu_transcode_params {
     const char *device;                     /* NULL: "auto" */
     int jobs;                               /* segments at a time; 0: by the device */
     double segment_seconds;                 /* target length of a segment; 0: 4 (HLS: 6) */
-    double gop_seconds;                     /* longest time between key frames; 0: 2 */
-    double start_seconds, duration_seconds; /* part of the source; 0: all */
+    double gop_seconds;                     /* longest time between key frames; 0: 2; at least
+                                             * 0.001 */
+    double start_seconds, duration_seconds; /* part of the source; 0: all; a duration is at least
+                                             * 0.001 */
     const char *audio; /* "copy", "aac", "aac:128", "opus[:KBPS]", "none"; NULL: copy where
                         * the container takes it, else AAC */
     const char *map;   /* tracks to keep, "0,2,3" (as rgpu probe counts), or "v,a:0,s";
@@ -76,12 +78,13 @@ struct rgpu_transcode_params {
                         * transcoded; others are copied where the container takes them, but with
                         * "{}" only if named */
     enum rgpu_deinterlace deinterlace;
-    int upscale;           /* allow rungs larger than the source */
+    int upscale;           /* allow rungs larger than the source; else they get its size, those
+                            * of an explicit size with a warning */
     int overwrite;         /* replace an output that exists */
     int verify;            /* decode the result and compare it with the source, which is read a
-                            * second time, before it is put in place */
+                            * second time, before it is put in place; not with pipes */
     int strip_dynamic_hdr; /* drop HDR10+ and Dolby Vision metadata instead of refusing */
-    int threads;           /* processors to use; 0: all */
+    int threads;           /* processors to use, at most 1024; 0: all */
 };
 
 enum rgpu_state {
@@ -117,7 +120,7 @@ struct rgpu_progress {
     int64_t damaged;          /* source frames or packets that could not be decoded right */
     int64_t bytes;            /* written so far, all outputs */
     int segments_done, segments_retried;
-    char device[32]; /* "cpu" */
+    char device[32]; /* "cpu"; empty while opening, and where nothing is encoded */
     int rungs_count; /* 0 while opening */
     struct rgpu_rung_progress rungs[RGPU_RUNGS_MAX];
     char master[256]; /* HLS: the master playlist, cut if longer; else empty */
@@ -126,13 +129,24 @@ struct rgpu_progress {
 typedef struct rgpu_transcode rgpu_transcode;
 
 /* Checks the parameters and starts the job, which opens the input on its own thread: what is wrong
- * with input or output comes from rgpu_transcode_wait. On error *ret is still set where there
- * was memory for it, so that rgpu_transcode_message can be asked; close it in any case. */
+ * with device, input or output comes from rgpu_transcode_wait. On error *ret is still set where
+ * there was memory for it, so that rgpu_transcode_message can be asked; close it in any case. In
+ * C++ the fields are given in their order. */
+RGPU_API int rgpu_transcode_open_sized(rgpu_transcode **ret,
+                                       const struct rgpu_transcode_params *params, size_t size);
+#ifdef __cplusplus
+static inline int rgpu_transcode_open_with(rgpu_transcode **ret,
+                                           const rgpu_transcode_params &params)
+{
+    return rgpu_transcode_open_sized(ret, &params, sizeof(params));
+}
+#define rgpu_transcode_open(ret, ...)                                                              \
+    rgpu_transcode_open_with((ret), rgpu_transcode_params{__VA_ARGS__})
+#else
 #define rgpu_transcode_open(ret, ...)                                                              \
     rgpu_transcode_open_sized((ret), &(const struct rgpu_transcode_params){__VA_ARGS__},           \
                               sizeof(struct rgpu_transcode_params))
-RGPU_API int rgpu_transcode_open_sized(rgpu_transcode **ret,
-                                       const struct rgpu_transcode_params *params, size_t size);
+#endif
 
 /* Waits at most `timeout_ms` (negative: for ever) for the end. AGAIN: still running; 0: done, the
  * output is in place; else the job's error: no output was left, and what was there before is

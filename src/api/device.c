@@ -26,12 +26,26 @@ void device_name(const struct device_info *device, char *ret, size_t size)
         snprintf(ret, size, "cuda:%d", device->index);
 }
 
+static bool is_any(const char *name)
+{
+    return !name || !*name || !strcmp(name, "auto");
+}
+
+int device_check_name(const char *name, struct error *err)
+{
+    if (is_any(name) || !strcmp(name, "cpu") ||
+        (!strncmp(name, "cuda:", 5) && name[5] && !name[5 + strspn(name + 5, "0123456789")]))
+        return 0;
+    return error_set(err, RGPU_ERROR_PARAM, "device '%s' is not auto, cpu or cuda:N", name);
+}
+
 int device_choose(const char *name, struct device_info *ret, struct error *err)
 {
     struct device_info devices[DEVICES_MAX];
-    const bool any = !name || !*name || !strcmp(name, "auto");
-    if (!any && strcmp(name, "cpu") != 0 && strncmp(name, "cuda:", 5) != 0)
-        return error_set(err, RGPU_ERROR_PARAM, "device '%s' is not auto, cpu or cuda:N", name);
+    const bool any = is_any(name);
+    const int code = device_check_name(name, err);
+    if (code != 0)
+        return code;
     for (size_t k = 0; k < KINDS_COUNT; k++) {
         int count = list(kinds[k], devices);
         for (int i = 0; i < count; i++) {
@@ -55,17 +69,24 @@ static void append(char *list_text, size_t size, const char *name)
     snprintf(list_text + length, size - length, "%s%s", length ? "," : "", name);
 }
 
+/* A decoder of VC-1 opens with its headers only. These are of the advanced profile, 64x64: the
+ * sequence's, and the entry point's. */
+static const uint8_t vc1_headers[] = {0,    0,    1, 0x0f, 0xca, 0x00, 0x01, 0xf0, 0x1f,
+                                      0x08, 0x80, 0, 0,    1,    0x0e, 0x44, 0x00, 0x80};
+
 static bool can_decode(const struct codec_backend *backend, int device, const char *codec)
 {
     struct track track = {.width = 64, .height = 64, .time_base = {1, 25}};
+    if (!strcmp(codec, "vc1"))
+        track.extradata = buffer_copy(vc1_headers, sizeof(vc1_headers));
     snprintf(track.codec, sizeof(track.codec), "%s", codec);
     void *decoder = NULL;
-    if (backend->decoder->open(
-            &decoder, &(struct decoder_params){.track = &track, .device = device, .threads = 1},
-            NULL) != 0)
-        return false;
-    backend->decoder->close(decoder);
-    return true;
+    const int rc = backend->decoder->open(
+        &decoder, &(struct decoder_params){.track = &track, .device = device, .threads = 1}, NULL);
+    if (rc == 0)
+        backend->decoder->close(decoder);
+    buffer_unref(&track.extradata);
+    return rc == 0;
 }
 
 static void describe(const struct device_info *device, struct rgpu_device_info *ret)

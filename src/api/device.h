@@ -5,6 +5,9 @@
 #include "base/error.h"
 #include "codec/codec.h"
 
+/* PARAM unless the name is "auto" (or NULL), "cpu" or "cuda:N". Asks no backend. */
+int device_check_name(const char *name, struct error *err);
+
 /* "auto" (or NULL), "cpu", "cuda:N" to a device that is there. PARAM for another name, DEVICE where
  * there is no such device. */
 int device_choose(const char *name, struct device_info *ret, struct error *err);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "api/device.h"
 #include "api/select.h"
@@ -23,7 +22,7 @@ static int64_t to_us(double seconds)
     return (int64_t)(seconds * 1e6 + (seconds < 0 ? -0.5 : 0.5));
 }
 
-static int parse_audio(struct outputs_params *ret, const char *text, struct error *err)
+int transcode_parse_audio(struct outputs_params *ret, const char *text, struct error *err)
 {
     static const struct {
         const char *name;
@@ -41,9 +40,9 @@ static int parse_audio(struct outputs_params *ret, const char *text, struct erro
         snprintf(ret->audio_codec, sizeof(ret->audio_codec), "%s", modes[i].name);
         if (!text[length])
             return 0;
-        char *end;
-        long kbps = strtol(text + length + 1, &end, 10);
-        if (modes[i].mode == AUDIO_ENCODE && end != text + length + 1 && !*end && kbps >= 8 &&
+        const char *number = text + length + 1;
+        const long kbps = strtol(number, NULL, 10);
+        if (modes[i].mode == AUDIO_ENCODE && !number[strspn(number, "0123456789")] && kbps >= 8 &&
             kbps <= 1024) {
             ret->audio_bit_rate_bps = (int64_t)kbps * 1000;
             return 0;
@@ -55,16 +54,9 @@ static int parse_audio(struct outputs_params *ret, const char *text, struct erro
         "audio '%s' is not copy, none, aac[:KBPS] or opus[:KBPS] with 8 to 1024 kbit/s", text);
 }
 
-/* What is verified has to be read a second time. */
-static int check_verify(const struct rgpu_transcode_params *p, struct error *err)
+const char *transcode_input_name(const struct rgpu_transcode_params *p)
 {
-    struct stat st;
-    const bool standard = !strcmp(p->input, "-");
-    if (!p->verify || (!standard && (stat(p->input, &st) != 0 || !S_ISFIFO(st.st_mode))))
-        return 0;
-    return error_set(err, RGPU_ERROR_PARAM,
-                     "%s cannot be read twice, so its result cannot be verified",
-                     standard ? "standard input" : p->input);
+    return strcmp(p->input, "-") != 0 ? p->input : "standard input";
 }
 
 /* Says why there is no video to transcode. */
@@ -94,10 +86,11 @@ static int open_input(struct rgpu_transcode *t, const struct rgpu_transcode_para
     /* A map may choose another video track than the best one: open again with it. */
     int video = select_video(t->reader, p->map);
     if (video >= 0 && (!reader_video(t->reader) || reader_video(t->reader)->index != video)) {
-        if (!strcmp(p->input, "-"))
-            return error_set(
-                err, RGPU_ERROR_PARAM,
-                "another video track than the first cannot be chosen on standard input");
+        if (!reader_can_reopen(p->input))
+            return error_set(err, RGPU_ERROR_PARAM,
+                             "%s cannot be read twice, so no other video track than its best one "
+                             "can be chosen",
+                             transcode_input_name(p));
         reader_close(&t->reader);
         params.video_track = video;
         ret = reader_open(&t->reader, &params, err);
@@ -152,8 +145,17 @@ static int resolve_rungs(struct rgpu_transcode *t, const struct rgpu_transcode_p
                        "(upscaling has to be asked for)",
                        dropped, dropped == 1 ? "rung is" : "rungs are", context.source->width,
                        context.source->height);
-    for (int i = 0; ret == 0 && i < t->rungs_count; i++)
-        log_rung(&t->rungs[i]);
+    for (int i = 0; ret == 0 && i < t->rungs_count; i++) {
+        const struct rung *rung = &t->rungs[i];
+        char size[RUNG_SIZE_TEXT_MAX];
+        if (rung->is_cut)
+            transcode_warn(t,
+                           "rendition %s is %dx%d: a size of %s is larger than the source, which "
+                           "only --upscale would enlarge",
+                           rung->name, rung->rendition.width, rung->rendition.height,
+                           rung_size_text(rung, size));
+        log_rung(rung);
+    }
     return ret;
 }
 
@@ -171,7 +173,7 @@ static int open_outputs(struct rgpu_transcode *t, const struct rgpu_transcode_pa
                                     .segment_us = to_us(p->segment_seconds)};
     int ret = select_tracks(t->reader, p->map, keep, err);
     if (ret == 0)
-        ret = parse_audio(&params, p->audio, err);
+        ret = transcode_parse_audio(&params, p->audio, err);
     if (ret != 0)
         return ret;
     params.rungs_count = t->rungs_count;
@@ -210,7 +212,7 @@ static void describe_job(const struct rgpu_transcode *t, const struct rgpu_trans
     };
     for (int i = 0; i < t->renditions_count; i++)
         ret->renditions[i] = t->rungs[t->rendition_rung[i]].rendition;
-    /* Pictures that depend on their neighbours cannot be cut (notes on segments, point 10). */
+    /* Pictures that depend on their neighbours cannot be cut. */
     const enum field_order fields = reader_video(t->reader)->video.field_order;
     if (ret->deinterlace == DEINTERLACE_AUTO && fields != FIELD_PROGRESSIVE &&
         fields != FIELD_UNKNOWN)
@@ -220,25 +222,23 @@ static void describe_job(const struct rgpu_transcode *t, const struct rgpu_trans
 static int open_node(struct rgpu_transcode *t, const struct rgpu_transcode_params *p,
                      struct error *err)
 {
-    struct device_info device;
-    int ret = device_choose(p->device, &device, err);
-    if (ret != 0 || !t->renditions_count)
-        return ret;
+    if (!t->renditions_count)
+        return 0;
     char name[sizeof(t->progress.device)];
-    device_name(&device, name, sizeof(name));
-    log_line(RGPU_LOG_INFO, "device %s: %s", name, device.name);
+    device_name(&t->device, name, sizeof(name));
+    log_line(RGPU_LOG_INFO, "device %s: %s", name, t->device.name);
     pthread_mutex_lock(&t->lock);
     memcpy(t->progress.device, name, sizeof(name));
     pthread_mutex_unlock(&t->lock);
     struct job_params params;
     describe_job(t, p, &params);
-    ret = job_open(&t->job, &params, err);
+    int ret = job_open(&t->job, &params, err);
     if (ret != 0)
         return ret;
     struct link *near = NULL, *far = NULL;
     if (link_memory_pair(&near, &far) != 0)
         return error_memory(err, "a link");
-    ret = node_start(&t->node, &(struct node_params){device.kind, device.index}, far, err);
+    ret = node_start(&t->node, &(struct node_params){t->device.kind, t->device.index}, far, err);
     if (ret != 0)
         link_close(&near);
     return ret == 0 ? job_add_node(t->job, near, err) : ret;
@@ -257,8 +257,14 @@ static int open_cutter(struct rgpu_transcode *t, const struct rgpu_transcode_par
         .segment_us = reader_timestamps_by_order(t->reader) ? -1 : to_us(seconds),
         .start_pts = PTS_NONE,
         .end_pts = PTS_NONE,
+        .joints_at_points = t->renditions_count < t->rungs_count,
         .no_reorder = !reader_video(t->reader)->may_reorder,
     };
+    struct rendition_params renditions[RENDITIONS_MAX];
+    for (int i = 0; i < t->renditions_count; i++)
+        renditions[i] = t->rungs[t->rendition_rung[i]].rendition;
+    rate_cap_init(&params.cap, base, reader_video(t->reader)->video.frame_rate, renditions,
+                  t->renditions_count);
     if (t->start_us)
         params.start_pts = rational_rescale(t->start_us, microseconds, base, ROUND_UP);
     if (t->end_us)
@@ -292,7 +298,7 @@ int transcode_open(struct rgpu_transcode *t, struct error *err)
 {
     const struct rgpu_transcode_params *p = &t->params;
     t->gop_us = to_us(p->gop_seconds > 0 ? p->gop_seconds : GOP_SECONDS_DEFAULT);
-    int ret = check_verify(p, err);
+    int ret = device_choose(p->device, &t->device, err);
     if (ret == 0)
         ret = open_input(t, p, err);
     if (ret == 0)

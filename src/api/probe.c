@@ -135,7 +135,7 @@ static void fill_facts(struct rgpu_probe_info *info, const struct probe *found)
     info->has_edit_list = found->has_edit_list;
     info->without_pts = found->timestamps_by_order;
     info->damaged = found->damaged;
-    if (!(info->duration_seconds > 0))
+    if (found->duration_us > 0)
         info->duration_seconds = (double)found->duration_us / 1e6;
 }
 

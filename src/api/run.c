@@ -88,20 +88,20 @@ void transcode_verified(struct rgpu_transcode *t, int64_t frames, int64_t until_
 
 /* ---- source -------------------------------------------------------------------------------- */
 
-/* Which frames a capped rendition keeps depends on where segments begin. */
-static int note_segment(struct rgpu_transcode *t, int64_t start)
+/* Which frames a capped rendition must have is told by where segments begin. */
+static int note_segment(struct rgpu_transcode *t, const struct cut_event *begin)
 {
     if (!t->params.verify)
         return 0;
     if (t->segments_count == t->segments_capacity) {
         const size_t capacity = t->segments_capacity ? 2 * t->segments_capacity : 64;
-        int64_t *starts = realloc(t->segment_starts, capacity * sizeof(*starts));
-        if (!starts)
+        struct segment_mark *marks = realloc(t->segment_marks, capacity * sizeof(*marks));
+        if (!marks)
             return RGPU_ERROR_MEMORY;
-        t->segment_starts = starts;
+        t->segment_marks = marks;
         t->segments_capacity = capacity;
     }
-    t->segment_starts[t->segments_count++] = start;
+    t->segment_marks[t->segments_count++] = (struct segment_mark){begin->pts, begin->mark};
     return 0;
 }
 
@@ -112,7 +112,8 @@ static int feed_cut(struct rgpu_transcode *t)
     while ((ret = cutter_next(t->cutter, &event)) == 0) {
         switch (event.type) {
         case CUT_BEGIN:
-            ret = note_segment(t, event.pts);
+            ret = note_segment(t, &event);
+            job_mark(t->job, &event.mark);
             if (ret == 0)
                 ret = job_begin(t->job, event.segment, event.pts, event.ordinal);
             break;
@@ -315,6 +316,28 @@ static void pass_warnings(struct rgpu_transcode *t)
         transcode_warn(t, "%s", outputs_warning(t->outputs, i));
 }
 
+/* Holes before and behind the part that is asked for are not in it. */
+static void warn_of_leaps(struct rgpu_transcode *t)
+{
+    struct reader_leaps leaps;
+    reader_leaps(t->reader, &leaps);
+    const double at = (double)(leaps.first_us - reader_start_us(t->reader)) / 1e6;
+    const double length = (double)leaps.first_length_us / 1e6;
+    if (!leaps.count || (t->end_us && leaps.first_us >= t->end_us) ||
+        (t->start_us && leaps.first_us + leaps.first_length_us <= t->start_us))
+        return;
+    if (leaps.count == 1)
+        transcode_warn(t,
+                       "%s: its clock jumps ahead by %.3f s at %.3f s: nothing is there in the "
+                       "result either",
+                       t->params.input, length, at);
+    else
+        transcode_warn(t,
+                       "%s: its clock jumps ahead %d times, first by %.3f s at %.3f s: nothing is "
+                       "there in the result either",
+                       t->params.input, leaps.count, length, at);
+}
+
 /* What of the source is not in the result, or not where it was. */
 static void warn_of_source(struct rgpu_transcode *t)
 {
@@ -330,6 +353,7 @@ static void warn_of_source(struct rgpu_transcode *t)
                        "%s: its clock jumps back %d %s, as where recordings were joined: what "
                        "follows is put behind what came before",
                        t->params.input, jumps, jumps == 1 ? "time" : "times");
+    warn_of_leaps(t);
     if (t->damaged)
         transcode_warn(
             t, "%s: the input is damaged: %lld frames or packets could not be decoded right",

@@ -1,5 +1,6 @@
 #include "api/rung.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #define BITRATE_KBPS_MAX 1000000
 #define FPS_MAX 1000
 #define BFRAMES_MAX 16
+#define FACTOR_TOLERANCE 1e-6 /* far less than a pixel of the largest picture */
 
 static const struct rgpu_preset presets[] = {
     {"4k60", 3840, 2160, 60, 24000}, {"4k", 3840, 2160, 30, 16000},
@@ -22,11 +24,13 @@ static const struct codec_choice {
     const char *name, *nvenc_name;
     double bitrate_factor;
     int quality, quality_max;
-    bool has_bframes; /* the number of them in a row can be given */
+    bool has_bframes;     /* the number of them in a row can be given */
+    const char *profiles; /* that any device may have */
 } codecs[] = {
-    {"h264", "h264_nvenc", 1.0, 23, 51, true},
-    {"hevc", "hevc_nvenc", 0.6, 26, 51, true},
-    {"av1", "av1_nvenc", 0.5, 32, 63, false},
+    {"h264", "h264_nvenc", 1.0, 23, 51, true, "baseline, main, high, high10, high422, high444"},
+    {"hevc", "hevc_nvenc", 0.6, 26, 51, true,
+     "main, main10, main12, main422-10, main422-12, main444-8, main444-10, main444-12"},
+    {"av1", "av1_nvenc", 0.5, 32, 63, false, "main"},
 };
 
 const struct rgpu_preset *rgpu_preset(int i)
@@ -59,8 +63,9 @@ static int even(double x)
 }
 
 /* Fits the source into a box (0: free). The sample aspect ratio stays, so both sides of the coded
- * picture take the same factor; a box is for the display, and is turned for upright pictures. */
-static void fit(const struct track *source, int box_width, int box_height, bool turn, bool upscale,
+ * picture take the same factor; a box is for the display, and is turned for upright pictures. False
+ * where the box is larger, and was not to be filled. */
+static bool fit(const struct track *source, int box_width, int box_height, bool turn, bool upscale,
                 int *ret_width, int *ret_height)
 {
     const double sar = source->sample_aspect.num > 0 && source->sample_aspect.den > 0
@@ -79,6 +84,7 @@ static void fit(const struct track *source, int box_width, int box_height, bool 
         factor = fmin(factor, box_height / height);
     if (!box_width && !box_height)
         factor = 1;
+    const bool is_cut = factor > 1 + FACTOR_TOLERANCE && !upscale;
     if (factor > 1 && !upscale)
         factor = 1;
     *ret_width = even(source->width * factor);
@@ -92,6 +98,17 @@ static void fit(const struct track *source, int box_width, int box_height, bool 
         *ret_width -= 2;
     if (box_height > 2 && *ret_height > box_height)
         *ret_height -= 2;
+    return !is_cut;
+}
+
+/* Whether a list of names has this one. */
+static bool is_listed(const char *names, const char *name)
+{
+    const size_t length = strlen(name);
+    for (const char *at = names; *at; at += strcspn(at, ","), at += strspn(at, ", "))
+        if (length == strcspn(at, ",") && !strncmp(at, name, length))
+            return true;
+    return false;
 }
 
 static int check(const struct rgpu_rung *want, struct error *err)
@@ -128,9 +145,10 @@ static int check(const struct rgpu_rung *want, struct error *err)
                          "%s has no B-frames to be counted; leave --bframes out, or use --codec "
                          "h264 or hevc",
                          codec->name);
-    if (want->profile && strlen(want->profile) >= sizeof(((struct rendition_params *)0)->profile))
-        return error_set(err, RGPU_ERROR_PARAM, "no codec has the --profile \"%.64s\"",
-                         want->profile);
+    if (want->profile && *want->profile && !is_listed(codec->profiles, want->profile))
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s has no profile \"%.64s\"; give --profile one of %s", codec->name,
+                         want->profile, codec->profiles);
     return 0;
 }
 
@@ -179,14 +197,17 @@ int rung_resolve(struct rung *ret, const struct rgpu_rung *want, const struct ru
     snprintf(r->codec, sizeof(r->codec), "%s", codec->name);
     snprintf(r->profile, sizeof(r->profile), "%s", want->profile ? want->profile : "");
     const bool sized = want->width || want->height;
-    fit(context->source,
-        sized    ? want->width
-        : preset ? preset->width
-                 : 0,
-        sized    ? want->height
-        : preset ? preset->height
-                 : 0,
-        !sized, context->upscale, &r->width, &r->height);
+    const bool fits = fit(context->source,
+                          sized    ? want->width
+                          : preset ? preset->width
+                                   : 0,
+                          sized    ? want->height
+                          : preset ? preset->height
+                                   : 0,
+                          !sized, context->upscale, &r->width, &r->height);
+    rung.is_cut = sized && !fits;
+    rung.wanted_width = want->width;
+    rung.wanted_height = want->height;
     const double fps = want->fps_max > 0 ? want->fps_max : preset ? preset->fps_max : 0;
     if (fps > 0)
         r->frame_rate_max = rational_reduce((int64_t)llround(fps * 1001000), 1001000);
@@ -217,6 +238,9 @@ static bool from_preset(const struct rgpu_rung *want)
     return want->preset && !want->width && !want->height && strcmp(want->preset, "source") != 0;
 }
 
+static_assert(sizeof(((struct rung *)0)->name) == sizeof(((struct rendition_params *)0)->name),
+              "the same name");
+
 static void make_unique(struct rung *rungs, int count)
 {
     for (int i = 1; i < count; i++) {
@@ -229,6 +253,32 @@ static void make_unique(struct rung *rungs, int count)
         if (number > 1)
             snprintf(rungs[i].name + length, sizeof(rungs[i].name) - length, "-%d", number);
     }
+    for (int i = 0; i < count; i++)
+        memcpy(rungs[i].rendition.name, rungs[i].name, sizeof(rungs[i].name));
+}
+
+int rung_check_ladder(const struct rgpu_rung *want, int count, struct error *err)
+{
+    int ret = 0, sources = 0;
+    if (count < 0 || count > RENDITIONS_MAX)
+        return error_set(err, RGPU_ERROR_PARAM, "a ladder has at most %d rungs", RENDITIONS_MAX);
+    for (int i = 0; i < count && ret == 0; i++) {
+        sources += want[i].preset && !strcmp(want[i].preset, "source");
+        ret = check(&want[i], err);
+    }
+    if (ret == 0 && sources > 1)
+        ret = error_set(err, RGPU_ERROR_PARAM, "a ladder has at most one source rung");
+    return ret;
+}
+
+const char *rung_size_text(const struct rung *rung, char ret[RUNG_SIZE_TEXT_MAX])
+{
+    const int width = rung->wanted_width, height = rung->wanted_height;
+    if (width && height)
+        snprintf(ret, RUNG_SIZE_TEXT_MAX, "%dx%d", width, height);
+    else
+        snprintf(ret, RUNG_SIZE_TEXT_MAX, width ? "%dx" : "x%d", width ? width : height);
+    return ret;
 }
 
 int rung_resolve_ladder(struct rung ret[RENDITIONS_MAX], int *ret_count, int *ret_dropped,
@@ -236,20 +286,20 @@ int rung_resolve_ladder(struct rung ret[RENDITIONS_MAX], int *ret_count, int *re
                         struct error *err)
 {
     static const struct rgpu_rung as_source = {0};
-    if (count < 0 || count > RENDITIONS_MAX)
-        return error_set(err, RGPU_ERROR_PARAM, "a ladder has at most %d rungs", RENDITIONS_MAX);
+    int checked = rung_check_ladder(want, count, err);
+    if (checked != 0)
+        return checked;
     if (count == 0) {
         want = &as_source;
         count = 1;
     }
     bool preset[RENDITIONS_MAX];
-    int kept = 0, dropped = 0, sources = 0;
+    int kept = 0, dropped = 0;
     for (int i = 0; i < count; i++) {
         struct rung rung;
         int code = rung_resolve(&rung, &want[i], context, err);
         if (code != 0)
             return code;
-        sources += rung.is_source;
         int same = 0;
         while (same < kept && !(from_preset(&want[i]) && preset[same] && alike(&ret[same], &rung)))
             same++;
@@ -262,8 +312,6 @@ int rung_resolve_ladder(struct rung ret[RENDITIONS_MAX], int *ret_count, int *re
         if (rung.rendition.bit_rate_bps < ret[same].rendition.bit_rate_bps)
             ret[same] = rung;
     }
-    if (sources > 1)
-        return error_set(err, RGPU_ERROR_PARAM, "a ladder has at most one source rung");
     make_unique(ret, kept);
     *ret_count = kept;
     *ret_dropped = dropped;

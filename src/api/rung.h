@@ -11,9 +11,13 @@
 #include "media/rendition.h"
 #include "media/track.h"
 
+#define RUNG_SIZE_TEXT_MAX 32
+
 struct rung {
     char name[32];
-    bool is_source; /* the source's own packets */
+    bool is_source;                  /* the source's own packets */
+    bool is_cut;                     /* the explicit size is larger than the source: not upscaled */
+    int wanted_width, wanted_height; /* the explicit size; 0: left to the aspect ratio */
     struct rendition_params rendition;
 };
 
@@ -23,6 +27,12 @@ struct rung_context {
     bool upscale;
     bool low_latency;
 };
+
+/* Checks what can be checked of a ladder without its source. */
+int rung_check_ladder(const struct rgpu_rung *want, int count, struct error *err);
+
+/* The explicit size as --size takes it: "640x480", "640x", "x480". Returns `ret`. */
+const char *rung_size_text(const struct rung *rung, char ret[RUNG_SIZE_TEXT_MAX]);
 
 /* Resolves one rung. PARAM or UNSUPPORTED with a text that names the field and what is allowed. */
 int rung_resolve(struct rung *ret, const struct rgpu_rung *want, const struct rung_context *context,

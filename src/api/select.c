@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PART_MAX 32
+
 static const char kind_letters[] = "vastd"; /* in the order of enum track_kind */
 
 static enum track_kind kind_of(const struct reader_track *track)
@@ -60,6 +62,31 @@ static int apply(const struct reader *reader, const struct pattern *p, bool *kee
     return count;
 }
 
+/* Takes the first part off the map. */
+static int next_part(const char **map, struct pattern *ret, char text[PART_MAX], struct error *err)
+{
+    const size_t length = strcspn(*map, ",");
+    snprintf(text, PART_MAX, "%.*s", (int)(length < PART_MAX ? length : PART_MAX - 1), *map);
+    if (!parse_part(text, ret))
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "map part '%s' is neither a track number nor v, a, s, t, d or KIND:N",
+                         text);
+    *map += length;
+    *map += **map == ',';
+    return 0;
+}
+
+int select_check(const char *map, struct error *err)
+{
+    int ret = 0;
+    while (map && *map && ret == 0) {
+        char part[PART_MAX];
+        struct pattern p;
+        ret = next_part(&map, &p, part, err);
+    }
+    return ret;
+}
+
 int select_tracks(const struct reader *reader, const char *map, bool *keep, struct error *err)
 {
     const int count = reader_tracks_count(reader);
@@ -69,22 +96,15 @@ int select_tracks(const struct reader *reader, const char *map, bool *keep, stru
         return 0;
     bool attachments = false;
     while (*map) {
-        char part[32];
-        size_t length = strcspn(map, ",");
+        char part[PART_MAX];
         struct pattern p;
-        snprintf(part, sizeof(part), "%.*s",
-                 (int)(length < sizeof(part) ? length : sizeof(part) - 1), map);
-        if (!parse_part(part, &p))
-            return error_set(err, RGPU_ERROR_PARAM,
-                             "map part '%s' is neither a track number nor v, a, s, t, d or KIND:N",
-                             part);
+        const int ret = next_part(&map, &p, part, err);
+        if (ret != 0)
+            return ret;
         if (!apply(reader, &p, keep))
             return error_set(err, RGPU_ERROR_PARAM,
                              "no track matches '%s' in the map; see rgpu probe", part);
         attachments |= p.kind == TRACK_ATTACHMENT;
-        map += length;
-        if (*map == ',')
-            map++;
     }
     for (int i = 0; i < count && !attachments; i++)
         keep[i] |= kind_of(reader_track(reader, i)) == TRACK_ATTACHMENT;
@@ -93,7 +113,7 @@ int select_tracks(const struct reader *reader, const char *map, bool *keep, stru
 
 int select_video(const struct reader *reader, const char *map)
 {
-    bool keep[READER_TRACKS_MAX];
+    bool keep[READER_TRACKS_MAX] = {0};
     if (!map || !*map || select_tracks(reader, map, keep, NULL) != 0)
         return -1;
     for (int i = 0; i < reader_tracks_count(reader); i++)

@@ -11,6 +11,9 @@
  * unless the map names some. */
 int select_tracks(const struct reader *reader, const char *map, bool *keep, struct error *err);
 
+/* PARAM where a part of the map could not match in any file. */
+int select_check(const char *map, struct error *err);
+
 /* The first video track that a map asks for: its number, or -1. */
 int select_video(const struct reader *reader, const char *map);
 

@@ -3,12 +3,15 @@
 #include <rgpu/stream.h>
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/device.h"
+#include "api/limits.h"
 #include "api/rung.h"
+#include "api/warnings.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "base/queue.h"
@@ -49,7 +52,9 @@ struct rgpu_stream {
     struct packet received; /* receiver's thread: valid until the next receive */
 
     pthread_mutex_t lock;
-    struct error failure; /* protected by `lock` */
+    struct error failure; /* protected by `lock`, as all below */
+    struct warnings warnings;
+    struct rgpu_stream_progress progress;
 };
 
 static int set_failure(struct rgpu_stream *s, int code, const char *text)
@@ -59,6 +64,17 @@ static int set_failure(struct rgpu_stream *s, int code, const char *text)
         error_set(&s->failure, code, "%s", text);
     pthread_mutex_unlock(&s->lock);
     return code;
+}
+
+__attribute__((format(printf, 2, 3))) static void warn(struct rgpu_stream *s, const char *format,
+                                                       ...)
+{
+    va_list args;
+    va_start(args, format);
+    pthread_mutex_lock(&s->lock);
+    warnings_add(&s->warnings, format, args);
+    pthread_mutex_unlock(&s->lock);
+    va_end(args);
 }
 
 static int failure_code(struct rgpu_stream *s)
@@ -115,6 +131,14 @@ static int give(struct rgpu_stream *s, struct packet *pkt)
     return ret;
 }
 
+static void note_given(struct rgpu_stream *s, int rendition, int64_t bytes)
+{
+    pthread_mutex_lock(&s->lock);
+    s->progress.rungs[rendition].frames++;
+    s->progress.rungs[rendition].bytes += bytes;
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* Gives all packets of a rendition whose dts is known. */
 static int give_ready(struct rgpu_stream *s, struct rendition *r)
 {
@@ -123,6 +147,7 @@ static int give_ready(struct rgpu_stream *s, struct rendition *r)
     int ret = 0;
     while (r->count && (ret = dts_next(&r->dts, &dts)) == 0) {
         r->waiting[r->head].dts = dts;
+        note_given(s, (int)(r - s->renditions), (int64_t)r->waiting[r->head].size);
         ret = give(s, &r->waiting[r->head]);
         packet_done(&r->waiting[r->head]);
         r->head = (r->head + 1) % capacity;
@@ -166,6 +191,17 @@ static void take_header(struct rgpu_stream *s, uint32_t rendition, const struct 
     pthread_mutex_unlock(&s->lock);
 }
 
+static void take_damage(struct rgpu_stream *s, const struct job_output *out)
+{
+    const int64_t damaged = out->done.failed_packets + out->done.corrupt_frames + out->frames_wrong;
+    pthread_mutex_lock(&s->lock);
+    s->progress.damaged += damaged;
+    pthread_mutex_unlock(&s->lock);
+    if (damaged)
+        warn(s, "the input is damaged: %lld frames or packets could not be decoded right",
+             (long long)damaged);
+}
+
 /* Takes what has come back. END: all is out. AGAIN: more will come. */
 static int take_outputs(struct rgpu_stream *s, struct error *err)
 {
@@ -177,6 +213,10 @@ static int take_outputs(struct rgpu_stream *s, struct error *err)
             take_header(s, out.rendition, &out.track);
         else if (type == JOB_PACKET)
             ret = take_packet(s, &out.packet, err);
+        else if (type == JOB_SEGMENT_DONE)
+            take_damage(s, &out);
+        else if (type == JOB_NOTE)
+            warn(s, "%s", out.note);
         job_output_done(&out);
         if (type == JOB_ENDED)
             return RGPU_ERROR_END;
@@ -261,20 +301,52 @@ static int describe_source(struct rgpu_stream *s, const struct rgpu_stream_param
     return 0;
 }
 
-static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, struct error *err)
+/* A size that cannot be had is refused: here the caller knows the source's. */
+static int resolve_rungs(struct rgpu_stream *s, const struct rgpu_stream_params *p,
+                         struct rung rungs[RENDITIONS_MAX], struct error *err)
 {
-    struct rung rungs[RENDITIONS_MAX];
-    struct device_info device;
     int dropped = 0;
-    const struct rung_context context = {.source = &s->source, .low_latency = p->low_latency != 0};
+    const struct rung_context context = {
+        .source = &s->source, .upscale = p->upscale != 0, .low_latency = p->low_latency != 0};
     int ret = rung_resolve_ladder(rungs, &s->renditions_count, &dropped, p->rungs, p->rungs_count,
                                   &context, err);
     if (ret == 0 && dropped)
         ret = error_set(err, RGPU_ERROR_PARAM, "rungs are larger than the source: leave them out");
+    for (int i = 0; ret == 0 && i < s->renditions_count; i++) {
+        char size[RUNG_SIZE_TEXT_MAX];
+        if (rungs[i].is_source)
+            ret = error_set(err, RGPU_ERROR_PARAM, "a stream has no source rung");
+        else if (rungs[i].is_cut)
+            ret = error_set(err, RGPU_ERROR_PARAM,
+                            "a rung of %s is larger than the stream, which is %dx%d: give a size "
+                            "that it has, or set upscale",
+                            rung_size_text(&rungs[i], size), p->width, p->height);
+    }
+    return ret;
+}
+
+static void describe_progress(struct rgpu_stream *s, const struct rung *rungs)
+{
+    s->progress.rungs_count = s->renditions_count;
+    for (int i = 0; i < s->renditions_count; i++) {
+        struct rgpu_rung_progress *rung = &s->progress.rungs[i];
+        snprintf(rung->name, sizeof(rung->name), "%.31s", rungs[i].name);
+        snprintf(rung->codec, sizeof(rung->codec), "%s", rungs[i].rendition.codec);
+        rung->width = rungs[i].rendition.width;
+        rung->height = rungs[i].rendition.height;
+    }
+}
+
+static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, struct error *err)
+{
+    struct rung rungs[RENDITIONS_MAX];
+    struct device_info device;
+    int ret = resolve_rungs(s, p, rungs, err);
     if (ret == 0)
         ret = device_choose(p->device, &device, err);
     if (ret != 0)
         return ret;
+    describe_progress(s, rungs);
     struct job_params params = {
         .source = track_share(&s->source),
         .renditions_count = s->renditions_count,
@@ -285,13 +357,8 @@ static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, s
         .slots = 1,
         .threads = p->threads,
     };
-    for (int i = 0; i < s->renditions_count; i++) {
-        if (rungs[i].is_source) {
-            track_done(&params.source);
-            return error_set(err, RGPU_ERROR_PARAM, "a stream has no source rung");
-        }
+    for (int i = 0; i < s->renditions_count; i++)
         params.renditions[i] = rungs[i].rendition;
-    }
     ret = job_open(&s->job, &params, err);
     if (ret != 0)
         return ret;
@@ -308,9 +375,11 @@ static int open_stream(struct rgpu_stream *s, const struct rgpu_stream_params *p
 {
     if (p->rungs_count < 1 || !p->rungs)
         return error_set(err, RGPU_ERROR_PARAM, "a stream needs at least one rung");
-    if (!(p->gop_seconds >= 0 && p->gop_seconds < 1e6) || p->threads < 0)
-        return error_set(err, RGPU_ERROR_PARAM, "gop_seconds or threads is negative or too large");
-    int ret = describe_source(s, p, err);
+    int ret = limits_check_seconds("gop", p->gop_seconds, SECONDS_MIN, err);
+    if (ret == 0)
+        ret = limits_check_threads(p->threads, err);
+    if (ret == 0)
+        ret = describe_source(s, p, err);
     if (ret == 0 &&
         (queue_init(&s->input, INPUT_MAX) != 0 || queue_init(&s->output, OUTPUT_MAX) != 0))
         ret = error_memory(err, "the queues");
@@ -367,8 +436,17 @@ static int send_input(struct rgpu_stream *s, struct input *in)
         free(moved);
         return failure_code(s) != 0 ? failure_code(s) : ret;
     }
+    pthread_mutex_lock(&s->lock);
+    s->progress.sent++;
+    pthread_mutex_unlock(&s->lock);
     job_wakeup(s->job);
     return 0;
+}
+
+/* What lies outside is taken for nonsense behind the edge. */
+static bool is_time(int64_t pts)
+{
+    return pts >= -RGPU_PTS_MAX && pts <= RGPU_PTS_MAX;
 }
 
 int rgpu_stream_send_packet(rgpu_stream *stream, const struct rgpu_packet *packet)
@@ -376,7 +454,8 @@ int rgpu_stream_send_packet(rgpu_stream *stream, const struct rgpu_packet *packe
     int ret = may_send(stream);
     if (ret != 0)
         return ret;
-    if (!packet->size || !packet->data || !strcmp(stream->source.codec, "rawvideo"))
+    if (!packet->size || !packet->data || !is_time(packet->pts) ||
+        !strcmp(stream->source.codec, "rawvideo"))
         return RGPU_ERROR_PARAM;
     struct input in = {.packet = {.buf = buffer_copy(packet->data, packet->size)}};
     if (!in.packet.buf)
@@ -424,7 +503,7 @@ static bool is_frame(const struct rgpu_stream *s, const struct rgpu_frame *frame
 {
     const struct track *track = &s->source;
     const struct pixel_info *info = pixel_info(track->format);
-    if (!info || frame->pts == RGPU_NO_PTS || frame->pts <= s->last_pts)
+    if (!info || !is_time(frame->pts) || frame->pts <= s->last_pts)
         return false;
     for (int p = 0; p < info->planes; p++) {
         const long long stride = llabs((long long)frame->stride[p]);
@@ -501,9 +580,26 @@ int rgpu_stream_headers(rgpu_stream *stream, int rendition, const void **ret_dat
     return ret;
 }
 
+int rgpu_stream_progress(rgpu_stream *stream, struct rgpu_stream_progress *ret, size_t size)
+{
+    memset(ret, 0, size); /* a newer caller's fields */
+    pthread_mutex_lock(&stream->lock);
+    memcpy(ret, &stream->progress, size < sizeof(*ret) ? size : sizeof(*ret));
+    pthread_mutex_unlock(&stream->lock);
+    return 0;
+}
+
 const char *rgpu_stream_message(rgpu_stream *stream)
 {
     return failure_code(stream) != 0 ? stream->failure.text : "";
+}
+
+const char *rgpu_stream_warning(rgpu_stream *stream, int i)
+{
+    pthread_mutex_lock(&stream->lock);
+    const char *text = warnings_get(&stream->warnings, i);
+    pthread_mutex_unlock(&stream->lock);
+    return text;
 }
 
 void rgpu_stream_close(rgpu_stream **stream)

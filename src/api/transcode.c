@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/device.h"
+#include "api/limits.h"
+#include "api/select.h"
 #include "base/clock.h"
 #include "base/thread.h"
-
-#define SECONDS_MAX 1e9
 
 bool transcode_cancelled(struct rgpu_transcode *t)
 {
@@ -27,20 +28,12 @@ struct reader_interrupt transcode_interrupt(struct rgpu_transcode *t)
 
 void transcode_warn(struct rgpu_transcode *t, const char *format, ...)
 {
-    char text[ERROR_TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
     pthread_mutex_lock(&t->lock);
-    bool known = t->warnings_count == WARNINGS_MAX;
-    for (int i = 0; i < t->warnings_count; i++)
-        known |= !strcmp(t->warnings[i], text);
-    if (!known && t->warnings_count == WARNINGS_MAX - 1)
-        snprintf(text, sizeof(text), "there are more warnings than these %d", WARNINGS_MAX - 1);
-    if (!known)
-        memcpy(t->warnings[t->warnings_count++], text, sizeof(text));
+    warnings_add(&t->warnings, format, args);
     pthread_mutex_unlock(&t->lock);
+    va_end(args);
 }
 
 /* ---- starting ------------------------------------------------------------------------------ */
@@ -57,21 +50,37 @@ static int check_params(const struct rgpu_transcode_params *p, struct error *err
                          p->rungs_count);
     const struct {
         const char *name;
-        double value;
-    } times[] = {{"segment", p->segment_seconds},
-                 {"gop", p->gop_seconds},
-                 {"start", p->start_seconds},
-                 {"duration", p->duration_seconds}};
-    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
-        if (!(times[i].value >= 0 && times[i].value <= SECONDS_MAX))
-            return error_set(err, RGPU_ERROR_PARAM, "%s of %g s is outside 0 to %g", times[i].name,
-                             times[i].value, SECONDS_MAX);
-    if (p->jobs < 0 || p->jobs > JOB_SLOTS_MAX)
-        return error_set(err, RGPU_ERROR_PARAM, "%d jobs is outside 1 to %d", p->jobs,
-                         JOB_SLOTS_MAX);
-    if (p->threads < 0 || p->threads > 1024)
-        return error_set(err, RGPU_ERROR_PARAM, "%d threads is outside 1 to 1024", p->threads);
-    return 0;
+        double value, least;
+    } times[] = {{"segment", p->segment_seconds, 0},
+                 {"gop", p->gop_seconds, SECONDS_MIN},
+                 {"start", p->start_seconds, 0},
+                 {"duration", p->duration_seconds, SECONDS_MIN}};
+    int ret = 0;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]) && ret == 0; i++)
+        ret = limits_check_seconds(times[i].name, times[i].value, times[i].least, err);
+    if (ret == 0 && (p->jobs < 0 || p->jobs > JOB_SLOTS_MAX))
+        ret =
+            error_set(err, RGPU_ERROR_PARAM, "%d jobs is outside 1 to %d", p->jobs, JOB_SLOTS_MAX);
+    return ret == 0 ? limits_check_threads(p->threads, err) : ret;
+}
+
+/* Texts that can be wrong whatever the input is. */
+static int check_texts(const struct rgpu_transcode_params *p, struct error *err)
+{
+    struct outputs_params audio;
+    int ret = rung_check_ladder(p->rungs, p->rungs_count, err);
+    if (ret == 0)
+        ret = transcode_parse_audio(&audio, p->audio, err);
+    if (ret == 0)
+        ret = select_check(p->map, err);
+    if (ret == 0)
+        ret = device_check_name(p->device, err);
+    /* What is verified has to be read a second time. */
+    if (ret == 0 && p->verify && !reader_can_reopen(p->input))
+        ret = error_set(err, RGPU_ERROR_PARAM,
+                        "%s cannot be read twice, so its result cannot be verified",
+                        transcode_input_name(p));
+    return ret;
 }
 
 /* The caller's texts may go when open returns: all of them move into one piece of memory. */
@@ -110,6 +119,8 @@ static int keep_params(struct rgpu_transcode *t, const struct rgpu_transcode_par
 static int start(struct rgpu_transcode *t, const struct rgpu_transcode_params *p, struct error *err)
 {
     int ret = check_params(p, err);
+    if (ret == 0)
+        ret = check_texts(p, err);
     if (ret == 0)
         ret = keep_params(t, p, err);
     if (ret != 0)
@@ -183,7 +194,7 @@ const char *rgpu_transcode_message(rgpu_transcode *job)
 const char *rgpu_transcode_warning(rgpu_transcode *job, int i)
 {
     pthread_mutex_lock(&job->lock);
-    const char *text = i >= 0 && i < job->warnings_count ? job->warnings[i] : NULL;
+    const char *text = warnings_get(&job->warnings, i);
     pthread_mutex_unlock(&job->lock);
     return text;
 }
@@ -209,7 +220,7 @@ void rgpu_transcode_close(rgpu_transcode **job)
     reader_close(&t->reader);
     pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
-    free(t->segment_starts);
+    free(t->segment_marks);
     free(t->texts);
     free(t);
 }

@@ -7,12 +7,17 @@
 #include <rgpu/transcode.h>
 
 #include "api/rung.h"
+#include "api/warnings.h"
+#include "codec/codec.h"
 #include "dispatch/dispatch.h"
 #include "file/cutter.h"
 #include "file/outputs.h"
 #include "node/node.h"
 
-#define WARNINGS_MAX 64
+struct segment_mark {
+    int64_t start;
+    struct rate_mark mark; /* in front of its first frame */
+};
 
 struct rgpu_transcode {
     struct rgpu_transcode_params params; /* borrow from `wanted` and `texts` */
@@ -25,6 +30,7 @@ struct rgpu_transcode {
     struct cutter *cutter;
     struct job *job; /* NULL: nothing is encoded (source rungs only) */
     struct node *node;
+    struct device_info device;
     struct rung rungs[RENDITIONS_MAX];
     int rungs_count;
     int rendition_rung[RENDITIONS_MAX]; /* rung of each rendition */
@@ -34,7 +40,8 @@ struct rgpu_transcode {
     int64_t duration_us;      /* of the part; 0 unknown */
     int64_t started_ns;       /* of the state: running, verifying */
     int64_t gop_us;
-    int64_t *segment_starts; /* owned; as the cutter gave them, where they are to be verified */
+    struct segment_mark *segment_marks; /* owned; as the cutter gave them, where results are to be
+                                         * verified */
     size_t segments_count, segments_capacity;
     int64_t packets_read;        /* of the source's video */
     int64_t frames_asked;        /* of them, that begin in the part */
@@ -49,13 +56,18 @@ struct rgpu_transcode {
     pthread_cond_t changed;
     bool ended;           /* protected by `lock`, as all below */
     struct error failure; /* code 0: none */
-    char warnings[WARNINGS_MAX][ERROR_TEXT_MAX];
-    int warnings_count;
+    struct warnings warnings;
     struct rgpu_progress progress;
 };
 
 /* Opens what the job needs; what was opened before an error stays in `t`. The job's thread. */
 int transcode_open(struct rgpu_transcode *t, struct error *err);
+
+/* What --audio says. PARAM. */
+int transcode_parse_audio(struct outputs_params *ret, const char *text, struct error *err);
+
+/* Name of the input in messages. */
+const char *transcode_input_name(const struct rgpu_transcode_params *p);
 
 /* The job's thread. */
 void *transcode_run(void *opaque);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "codec/codec.h"
-#include "transcode/cadence.h"
+#include "media/rate_cap.h"
 #include "transcode/picture.h"
 #include "transcode/plan.h"
 
@@ -44,13 +44,13 @@ struct rung_check {
     struct track picture;        /* that the job's encoders were opened for: the source's first */
     struct plane_error error[3];
     double peak;
-    struct rate_cap cap; /* which source frames it has */
-    bool loose;          /* a copy in a container that cannot hide what surrounds a part */
+    bool loose; /* a copy in a container that cannot hide what surrounds a part */
 };
 
-/* The source's key frames in the job's encodes. */
-struct keys {
-    struct key_rule rule;
+/* Which frames of the source each rung has. */
+struct kept {
+    struct rate_cap cap;
+    struct rate_mark mark;
     size_t segment;
     bool begun;
 };
@@ -95,6 +95,7 @@ static int film_open(struct film *film, struct rgpu_transcode *t, int track, str
     return backend()->decoder->open(
         &film->decoder,
         &(struct decoder_params){.track = &reader_video(film->reader)->video,
+                                 .threads = t->params.threads,
                                  .timestamps_by_order = reader_timestamps_by_order(film->reader)},
         err);
 }
@@ -191,10 +192,11 @@ static void compare(struct rung_check *check, const struct frame *a, const struc
 }
 
 /* Opens the scaler for this source picture and this result, anew where the source changes. */
-static int prepare_scaler(struct rung_check *check, const struct frame *source,
+static int prepare_scaler(struct rung_check *check, int threads, const struct frame *source,
                           const struct frame *result, struct error *err)
 {
     struct scaler_params params = {
+        .threads = threads,
         .outputs_count = 1,
         .outputs = {{result->width, result->height, result->format}},
     };
@@ -208,10 +210,11 @@ static int prepare_scaler(struct rung_check *check, const struct frame *source,
     return backend()->scaler->open(&check->scaler, &params, err);
 }
 
-static int compare_scaled(struct rung_check *check, struct frame *source, struct error *err)
+static int compare_scaled(struct rung_check *check, int threads, struct frame *source,
+                          struct error *err)
 {
     struct frame *scaled = NULL;
-    int ret = prepare_scaler(check, source, check->film.next, err);
+    int ret = prepare_scaler(check, threads, source, check->film.next, err);
     if (ret == 0)
         ret = backend()->scaler->run(check->scaler, source, 1, &scaled, err);
     if (ret == 0)
@@ -251,7 +254,7 @@ static int check_frame(struct rgpu_transcode *t, int rung, struct rung_check *ch
             return error_set(err, RGPU_ERROR_VERIFY,
                              "%s: a frame is at %.6f s where the source has %.6f s",
                              t->rungs[rung].name, (double)got / 1e6, (double)wanted / 1e6);
-        ret = compare_scaled(check, source->next, err);
+        ret = compare_scaled(check, t->params.threads, source->next, err);
         frame_unref(&film->next);
         return ret;
     }
@@ -266,37 +269,47 @@ static bool in_window(const struct rgpu_transcode *t, const struct film *source)
     return !t->end_us || rational_compare_ts(pts, base, t->end_us, microseconds) < 0;
 }
 
-/* Whether the job made the next frame of the source a key frame. */
-static bool is_key(const struct rgpu_transcode *t, struct keys *k, int64_t pts)
+/* The rungs that have the next frame of the source. */
+static uint32_t rungs_of(const struct rgpu_transcode *t, struct kept *k, int64_t pts)
 {
     bool enters = !k->begun;
-    while (k->segment + 1 < t->segments_count && pts >= t->segment_starts[k->segment + 1]) {
+    while (k->segment + 1 < t->segments_count && pts >= t->segment_marks[k->segment + 1].start) {
         k->segment++;
         enters = true;
     }
-    if (enters) {
-        const int64_t start = t->segments_count ? t->segment_starts[k->segment] : pts;
-        key_rule_start(&k->rule, start < -PTS_LIMIT ? pts : start);
-    }
     k->begun = true;
-    return key_rule_next(&k->rule, pts);
+    if (enters && t->segments_count)
+        k->mark = t->segment_marks[k->segment].mark;
+    const uint32_t mask = rate_cap_next(&k->cap, &k->mark, pts);
+    return enters ? rate_cap_all(&k->cap) : mask;
 }
 
-static int check_rungs(struct rgpu_transcode *t, const struct film *source, bool key,
+static int check_rungs(struct rgpu_transcode *t, const struct film *source, uint32_t mask,
                        struct rung_check *checks, struct error *err)
 {
     int ret = 0;
     for (int i = 0; i < t->rungs_count && ret == 0; i++)
-        if (rate_cap_keep(&checks[i].cap, source->next->pts, key))
+        if (mask >> i & 1)
             ret = check_frame(t, i, &checks[i], source, err);
     return ret;
+}
+
+static void kept_init(struct kept *ret, const struct rgpu_transcode *t)
+{
+    const struct track *source = &reader_video(t->reader)->video;
+    struct rendition_params rungs[RENDITIONS_MAX] = {0};
+    *ret = (struct kept){0};
+    for (int i = 0; i < t->rungs_count; i++)
+        if (!t->rungs[i].is_source)
+            rungs[i].frame_rate_max = t->rungs[i].rendition.frame_rate_max;
+    rate_cap_init(&ret->cap, source->time_base, source->frame_rate, rungs, t->rungs_count);
 }
 
 static int compare_all(struct rgpu_transcode *t, struct film *source, struct rung_check *checks,
                        struct error *err)
 {
-    struct keys keys = {0};
-    key_rule_init(&keys.rule, reader_video(source->reader)->video.time_base, t->gop_us);
+    struct kept kept;
+    kept_init(&kept, t);
     for (int64_t frames = 0;;) {
         if (transcode_cancelled(t))
             return error_set(err, RGPU_ERROR_CANCELLED, "cancelled");
@@ -305,7 +318,7 @@ static int compare_all(struct rgpu_transcode *t, struct film *source, struct run
             return ret;
         if (in_window(t, source)) {
             const int64_t pts = source->next->pts;
-            ret = check_rungs(t, source, is_key(t, &keys, pts), checks, err);
+            ret = check_rungs(t, source, rungs_of(t, &kept, pts), checks, err);
             transcode_verified(t, ++frames, film_us(source, pts));
         }
         frame_unref(&source->next);
@@ -406,7 +419,6 @@ static int open_rung(struct rgpu_transcode *t, int rung, struct rung_check *chec
                      struct error *err)
 {
     struct film *film = &check->film;
-    const struct track *source = &reader_video(t->reader)->video;
     const enum container container = container_from_name(t->params.output);
     int track = -1, n = 0, count = 0;
     film->path = check->path;
@@ -422,10 +434,6 @@ static int open_rung(struct rgpu_transcode *t, int rung, struct rung_check *chec
     if (ret == 0)
         ret = nth_video(t, film, n, count, &track, err);
     const bool copied = t->rungs[rung].is_source;
-    struct rational cap = {0};
-    if (!copied)
-        cap = t->rungs[rung].rendition.frame_rate_max;
-    rate_cap_init(&check->cap, source->time_base, source->frame_rate, cap);
     check->loose = copied && container != CONTAINER_MP4;
     if (ret == 0)
         ret = film_open(film, t, track, err);

@@ -1,7 +1,7 @@
 /* The tables through which everything above drives decoders, scalers and encoders.
  *
- * One `struct codec_backend` a kind of device (cpu; nv comes with issue NVIDIA). The handles are
- * the backend's own; calls go through the inline functions below.
+ * One `struct codec_backend` a kind of device. The handles are the backend's own; calls go through
+ * the inline functions below.
  *
  * Threads: one handle is used by one thread at a time; different handles by different threads.
  * Memory: packets and frames given to send are borrowed (the backend takes references of its own);
@@ -29,7 +29,7 @@ enum device_kind { DEVICE_CPU, DEVICE_CUDA };
 struct device_info {
     enum device_kind kind;
     int index;                  /* N of cuda:N; 0 for the CPU */
-    char name[DEVICE_NAME_MAX]; /* "AMD EPYC ...", "NVIDIA H200" */
+    char name[DEVICE_NAME_MAX]; /* model */
     int cores;                  /* CPU: processors that this process may use; else 0 */
     int64_t memory_bytes;
 };
@@ -147,7 +147,6 @@ struct encoder_params {
     int speed;                /* 1..7 as NVENC's p1..p7; 0: 4 */
     char profile[24];         /* "high", "main10", ...; empty: what fits */
     int bframes;              /* -1: the preset's own; no matter to AV1 */
-    int gop_frames_max;       /* upper bound between key frames; 0: only where forced */
     int gop_frames_usual;     /* about so many from one forced key frame to the next, for rate
                                * control; 0: unknown */
     int threads;              /* 0: the encoder's own choice */

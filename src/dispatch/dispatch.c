@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "dispatch/job.h"
-#include "dispatch/rate.h"
 
 void job_output_done(struct job_output *out)
 {
@@ -121,9 +120,15 @@ int job_begin(struct job *job, uint32_t segment, int64_t start_pts, uint64_t fir
         job->first = s;
     job->last = s;
     s->let_go = s->committed = job->params.streaming;
+    s->mark = job->mark;
     job->segments_count++;
     job->input_open = true;
     return 0;
+}
+
+void job_mark(struct job *job, const struct rate_mark *mark)
+{
+    job->mark = *mark;
 }
 
 static int add_input(struct job *job, struct item *item)
@@ -275,6 +280,17 @@ static bool is_long(const struct job *job, struct segment *s)
            ticks * rational_double(job->params.source.time_base) > SEGMENT_RESULT_SECONDS;
 }
 
+/* A packet goes out of a segment that was not held against the buckets as a whole. */
+static void pass(struct job *job, const struct packet *pkt)
+{
+    const uint32_t r = pkt->rendition;
+    if (job->params.streaming || !rate_is_limited(&job->params.renditions[r]))
+        return;
+    const double seconds = (double)pkt->pts * rational_double(job->params.source.time_base);
+    const int64_t peak = rate_pass(&job->buckets[r], &job->passing[r], seconds, pkt->size);
+    job->peak_bps[r] = peak > job->peak_bps[r] ? peak : job->peak_bps[r];
+}
+
 static bool next_result(struct job *job, struct job_output *ret)
 {
     struct segment *s = job->first;
@@ -290,6 +306,8 @@ static bool next_result(struct job *job, struct job_output *ret)
         struct item item = item_ring_pop(&s->results);
         s->result_bytes -= (int64_t)item.packet.size;
         s->committed = true;
+        if (!s->accepted)
+            pass(job, &item.packet);
         *ret = (struct job_output){.type = JOB_PACKET, .segment = s->id, .packet = item.packet};
         return true;
     }

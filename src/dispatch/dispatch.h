@@ -66,6 +66,9 @@ bool job_accepts(struct job *job);
  * enough waiting need not read on just now. */
 bool job_is_fed(const struct job *job);
 
+/* Where the count of frames stands in front of the segment that begins next (media/rate_cap.h). */
+void job_mark(struct job *job, const struct rate_mark *mark);
+
 /* Input, in the order of the film. Packets and frames are moved, also on error. */
 int job_begin(struct job *job, uint32_t segment, int64_t start_pts, uint64_t first_ordinal);
 int job_packet(struct job *job, struct packet *pkt);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/rate.h"
 #include "dispatch/segment.h"
 #include "media/bucket.h"
 
@@ -41,7 +42,8 @@ struct job {
 
     struct segment *first, *last; /* in film order; owned */
     int segments_count;
-    bool input_open; /* `last` is being filled */
+    bool input_open;       /* `last` is being filled */
+    struct rate_mark mark; /* of the segment that begins next */
     bool finished;
     int64_t packets_received[RENDITIONS_MAX], bytes_received[RENDITIONS_MAX];
     int retries;
@@ -56,8 +58,9 @@ struct job {
     int64_t now_ns;       /* as job_tick has said; 0: nobody has */
 
     struct bucket buckets[RENDITIONS_MAX]; /* as the segments that went out have left them */
-    int64_t peak_bps[RENDITIONS_MAX];      /* highest of segments that broke them; 0: none did */
-    int64_t begin_pts, end_pts;            /* of what has come back; end below begin: nothing */
+    struct rate_passing passing[RENDITIONS_MAX];
+    int64_t peak_bps[RENDITIONS_MAX]; /* highest of segments that broke them; 0: none did */
+    int64_t begin_pts, end_pts;       /* of what has come back; end below begin: nothing */
 
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;

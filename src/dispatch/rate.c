@@ -14,8 +14,7 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Encoders whose library takes no peak rate beside a target are not held to one. */
-static bool is_limited(const struct rendition_params *r)
+bool rate_is_limited(const struct rendition_params *r)
 {
     return r->rate != RATE_QUALITY && strcmp(r->codec, "av1") != 0;
 }
@@ -82,7 +81,7 @@ void rate_check(const struct bucket before[RENDITIONS_MAX], const struct job_par
     if (!times)
         return;
     for (int r = 0; r < params->renditions_count; r++) {
-        if (!is_limited(&params->renditions[r]))
+        if (!rate_is_limited(&params->renditions[r]))
             continue;
         const double missing =
             take_rendition(&ret->after[r], (uint32_t)r, params->source.time_base, segment, times);
@@ -92,8 +91,6 @@ void rate_check(const struct bucket before[RENDITIONS_MAX], const struct job_par
         if (lower(&params->renditions[r], (double)rendition_bits(segment, (uint32_t)r), missing,
                   &segment->permille[r]))
             ret->verdict = RATE_LOWERED;
-        else if (ret->verdict == RATE_FITS)
-            ret->verdict = RATE_STUCK;
     }
     free(times);
 }
@@ -119,4 +116,17 @@ int64_t rate_peak_bps(const struct bucket *before, const struct job_params *para
     }
     free(times);
     return (int64_t)(high * before->rate_bps);
+}
+
+int64_t rate_pass(struct bucket *bucket, struct rate_passing *passing, double seconds, size_t size)
+{
+    const double refill = bucket->rate_bps * (seconds - bucket->last_seconds);
+    if (!bucket->started || bucket->level_bits + refill >= bucket->size_bits)
+        *passing = (struct rate_passing){.full_seconds = seconds};
+    passing->missing_bits += bucket_take(bucket, seconds, (int64_t)size * 8);
+    if (passing->missing_bits <= TOLERANCE * bucket->size_bits)
+        return 0;
+    const double busy = seconds > passing->full_seconds ? seconds - passing->full_seconds : 0;
+    const double most = bucket->size_bits + bucket->rate_bps * busy;
+    return (int64_t)(bucket->rate_bps * (1 + passing->missing_bits / most));
 }

@@ -5,6 +5,14 @@
 #include "dispatch/job.h"
 
 #define DONE_COUNT_MAX ((int64_t)1 << 40) /* of anything that a node counts in a segment */
+#define TIME_MAX ((int64_t)1 << 60)       /* of a time stamp, either way */
+#define HEADER_BYTES_MAX ((size_t)1 << 20)
+#define HEADER_REORDER_MAX 64
+/* Results for what was sent: a packet may hold several pictures, and a decoder may have kept some
+ * from before. */
+#define RESULTS_A_PACKET 8
+#define RESULTS_SPARE 1024
+#define RESULT_BYTES_SPARE 65536
 
 /* The code of a failure that a node tells of; some would end the job without an error, or never. */
 static int failure_code(int code)
@@ -20,7 +28,27 @@ static int failure_code(int code)
     }
 }
 
-static void take_header(struct job *job, struct message *msg)
+/* A node's words, or the code's where it has none. */
+static const char *text_of(const struct error *error, int code)
+{
+    return error->text[0] ? error->text : rgpu_error_text(code);
+}
+
+static bool header_is_sound(const struct job *job, const struct message *msg)
+{
+    if (msg->rendition >= (uint32_t)job->params.renditions_count)
+        return false;
+    const struct rendition_params *wanted = &job->params.renditions[msg->rendition];
+    const struct rational tb = job->params.source.time_base;
+    const struct track *t = msg->track;
+    return t->width == wanted->width && t->height == wanted->height && t->time_base.num == tb.num &&
+           t->time_base.den == tb.den && t->reorder_frames <= HEADER_REORDER_MAX &&
+           (!t->extradata || t->extradata->size <= HEADER_BYTES_MAX);
+}
+
+/* Segments are joined under one header: lanes that disagree would give a broken film. The first
+ * word counts. */
+static void take_header(struct job *job, int peer_index, struct message *msg)
 {
     const uint32_t r = msg->rendition;
     if (!job->header_known[r]) {
@@ -29,10 +57,10 @@ static void take_header(struct job *job, struct message *msg)
         job->header_known[r] = true;
         return;
     }
-    /* Segments are joined under one header: lanes that disagree would give a broken film. */
     const struct buffer *a = job->headers[r].extradata, *b = msg->track->extradata;
     if (!a != !b || (a && (a->size != b->size || memcmp(a->data, b->data, a->size) != 0)))
-        job_fail(job, RGPU_ERROR_NODE, "two encoders gave different headers for one rendition");
+        job_lose_node(job, peer_index, RGPU_ERROR_NODE,
+                      "its encoder gives another header than the one that the film has");
 }
 
 static bool take_picture(struct job *job, const struct track *picture)
@@ -58,11 +86,24 @@ static struct segment *find_segment(struct job *job, int peer_index, const struc
     return s;
 }
 
-static bool result_is_sound(const struct job *job, const struct packet *pkt)
+/* Bytes that a coded picture stays below, whatever its content: more than twice of what it has
+ * uncoded, in any format. */
+static size_t picture_bytes_max(const struct rendition_params *r)
 {
-    return pkt->rendition < (uint32_t)job->params.renditions_count &&
-           job->header_known[pkt->rendition] && pkt->size <= RESULT_BYTES_MAX &&
-           pkt->pts != PTS_NONE;
+    return (size_t)r->width * (size_t)r->height * 16 + RESULT_BYTES_SPARE;
+}
+
+static bool result_is_sound(const struct job *job, const struct segment *s,
+                            const struct packet *pkt)
+{
+    if (pkt->rendition >= (uint32_t)job->params.renditions_count ||
+        !job->header_known[pkt->rendition])
+        return false;
+    const int64_t count_max = (int64_t)s->sent * RESULTS_A_PACKET + RESULTS_SPARE;
+    return pkt->buf && pkt->data && pkt->size > 0 &&
+           pkt->size <= picture_bytes_max(&job->params.renditions[pkt->rendition]) &&
+           pkt->pts >= -TIME_MAX && pkt->pts <= TIME_MAX && pkt->duration >= 0 &&
+           pkt->duration <= TIME_MAX && s->packets_received[pkt->rendition] < count_max;
 }
 
 static bool done_is_sound(const struct job *job, const struct segment *s,
@@ -84,10 +125,7 @@ static void take_result(struct job *job, struct segment *s, struct message *msg)
     const uint32_t r = msg->packet.rendition;
     struct item item = {.packet = packet_move(&msg->packet)};
     const int64_t size = (int64_t)item.packet.size;
-    const int64_t begin = item.packet.pts;
-    int64_t end;
-    if (__builtin_add_overflow(begin, item.packet.duration, &end))
-        end = begin;
+    const int64_t begin = item.packet.pts, end = begin + item.packet.duration;
     if (item_ring_push(&s->results, &item) != 0) {
         packet_done(&item.packet);
         job_fail(job, RGPU_ERROR_MEMORY, "out of memory for results");
@@ -130,7 +168,8 @@ static bool take_answer(struct job *job, int peer_index, const struct message *m
     if (peer->acknowledged || !peer->greeted)
         return false;
     if (msg->type == MESSAGE_JOB_REJECT) {
-        job_lose_node(job, peer_index, failure_code(msg->error->code), msg->error->text);
+        const int code = failure_code(msg->error->code);
+        job_lose_node(job, peer_index, code, text_of(msg->error, code));
         return true;
     }
     const int wanted = job->params.slots;
@@ -149,8 +188,9 @@ static bool take_failure(struct job *job, int peer_index, const struct message *
     struct slot *slot = &job->peers[peer_index].slots[msg->slot];
     if (slot->reset_due)
         return false;
-    struct error why = *msg->error;
-    why.code = failure_code(why.code);
+    const int code = failure_code(msg->error->code);
+    struct error why = {0};
+    error_set(&why, code, "%s", text_of(msg->error, code));
     job_take_back(job, peer_index, (int)msg->slot, &why);
     slot->reset_due = true;
     return true;
@@ -166,27 +206,29 @@ static bool take_from_slot(struct job *job, int peer_index, struct message *msg)
     struct slot *slot = &peer->slots[msg->slot];
     if (slot->lost)
         return true;
-    slot->heard_ns = job->now_ns;
     switch (msg->type) {
     case MESSAGE_CREDIT:
         if (msg->credits < 1 || msg->credits > job_window(&job->params) - slot->credits)
             return false;
         slot->credits += msg->credits;
+        slot->heard_ns = job->now_ns;
         return true;
     case MESSAGE_PICTURE:
         return take_picture(job, msg->track);
     case MESSAGE_HEADER:
-        if (msg->rendition >= (uint32_t)job->params.renditions_count)
+        if (!header_is_sound(job, msg))
             return false;
-        take_header(job, msg);
+        take_header(job, peer_index, msg);
         return true;
     case MESSAGE_RESULT:
         s = find_segment(job, peer_index, msg);
-        if (!s || !result_is_sound(job, &msg->packet))
+        if (!s || !result_is_sound(job, s, &msg->packet))
             return false;
         take_result(job, s, msg);
+        slot->heard_ns = job->now_ns;
         return true;
     case MESSAGE_SEGMENT_DONE:
+        slot->heard_ns = job->now_ns;
         return take_done(job, peer_index, msg);
     case MESSAGE_NOTE:
         job_note(job, msg->error->text);

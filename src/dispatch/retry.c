@@ -93,7 +93,17 @@ static bool worth_a_retry(int code)
            code == RGPU_ERROR_IO || code == RGPU_ERROR_INTERNAL;
 }
 
-void job_take_back(struct job *job, int peer_index, int slot_index, const struct error *why)
+/* A text with the name of the node that it is about. */
+static struct error about_node(const struct job *job, int peer_index, int code, const char *text)
+{
+    const char *device = job->peers[peer_index].device;
+    struct error why = {0};
+    error_set(&why, code, "node %d%s%s%s: %s", peer_index, device[0] ? " (" : "", device,
+              device[0] ? ")" : "", text);
+    return why;
+}
+
+static void take_back(struct job *job, int peer_index, int slot_index, const struct error *why)
 {
     for (struct segment *s = job->first; s; s = s->next) {
         if (!s->assigned || s->done || s->node != peer_index ||
@@ -109,16 +119,19 @@ void job_take_back(struct job *job, int peer_index, int slot_index, const struct
             job->peers[peer_index].slots[k].current = NULL;
 }
 
+void job_take_back(struct job *job, int peer_index, int slot_index, const struct error *why)
+{
+    /* Where there is one node only, its name says nothing. */
+    const struct error named =
+        job->peers_count > 1 ? about_node(job, peer_index, why->code, why->text) : *why;
+    take_back(job, peer_index, slot_index, &named);
+}
+
 void job_lose_node(struct job *job, int peer_index, int code, const char *text)
 {
-    struct peer *peer = &job->peers[peer_index];
-    struct error why = {0};
-    if (peer->device[0])
-        error_set(&why, code, "node %d (%s): %s", peer_index, peer->device, text);
-    else
-        error_set(&why, code, "node %d: %s", peer_index, text);
-    link_close(&peer->link);
-    job_take_back(job, peer_index, -1, &why);
+    const struct error why = about_node(job, peer_index, code, text);
+    link_close(&job->peers[peer_index].link);
+    take_back(job, peer_index, -1, &why);
     for (int i = 0; i < job->peers_count; i++) {
         if (job->peers[i].link) {
             job_note(job, why.text);
@@ -144,18 +157,19 @@ static bool is_silent(const struct job *job, int64_t heard_ns)
 void job_lose_silent(struct job *job, int peer_index)
 {
     struct peer *peer = &job->peers[peer_index];
-    struct error why = {0};
-    error_set(&why, RGPU_ERROR_NODE, "has said nothing for %lld s",
-              (long long)(job->params.silence_ns_max / 1000000000));
+    char text[ERROR_TEXT_MAX];
+    snprintf(text, sizeof(text), "has done nothing for %lld s",
+             (long long)(job->params.silence_ns_max / 1000000000));
     int left = 0;
     for (int k = 0; k < peer->slots_count; k++) {
         struct slot *slot = &peer->slots[k];
         if (!slot->lost && owes_answer(job, peer_index, k) && is_silent(job, slot->heard_ns)) {
+            const struct error why = about_node(job, peer_index, RGPU_ERROR_NODE, text);
             slot->lost = true;
-            job_take_back(job, peer_index, k, &why);
+            take_back(job, peer_index, k, &why);
         }
         left += !slot->lost;
     }
     if (peer->acknowledged ? left == 0 : is_silent(job, peer->heard_ns))
-        job_lose_node(job, peer_index, why.code, why.text);
+        job_lose_node(job, peer_index, RGPU_ERROR_NODE, text);
 }

@@ -63,8 +63,9 @@ struct segment {
     bool shunned; /* it came back wrong from there: rather to another slot */
     int attempts;
     uint16_t permille[RENDITIONS_MAX]; /* of the target bit rates */
-    int redone;                        /* times that it broke the leaky bucket */
-    bool accepted;                     /* its result has been held against the bucket */
+    struct rate_mark mark;
+    int redone;    /* times that it broke the leaky bucket */
+    bool accepted; /* its result has been held against the bucket */
 
     struct item_ring results; /* packets in the order in which they came */
     int64_t result_bytes;

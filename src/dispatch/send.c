@@ -279,6 +279,7 @@ void job_serve_slot(struct job *job, int peer_index, int slot_index)
             begin.pts = s->start_pts;
             begin.ordinal = s->first_ordinal;
             memcpy(begin.permille, s->permille, sizeof(begin.permille));
+            begin.mark = s->mark;
             if (post(job, peer, begin) != 0)
                 return;
             s->begin_sent = true;

@@ -1,4 +1,4 @@
-/* Encodes one audio track anew, on the client, as a whole: no joints (notes on segments, point 6).
+/* Encodes one audio track anew, on the client, as a whole, so that it has no joints.
  *
  * Time stamps follow the source: gaps are filled with silence and overlaps trimmed only beyond 50
  * ms; the encoder's priming is signalled, so that the first sample keeps its time. Threads: one.

@@ -9,37 +9,41 @@ enum {
     MP4 = 1 << CONTAINER_MP4,
     TS = 1 << CONTAINER_TS,
     FLV = 1 << CONTAINER_FLV,
-    HLS = 1 << CONTAINER_HLS
+    HLS = 1 << CONTAINER_HLS,
+    MOV = 1 << 16, /* of what MP4 takes */
+    WEBM = 1 << 17 /* of what MKV takes */
 };
 
-/* MKV is not here: libavformat's muxer is asked. */
+/* MKV is not here, but for its part WebM: libavformat's muxer is asked. */
 static const struct {
     enum AVCodecID id;
     unsigned containers;
 } codecs[] = {
-    {AV_CODEC_ID_H264, MP4 | TS | FLV | HLS},
-    {AV_CODEC_ID_HEVC, MP4 | TS | HLS},
-    {AV_CODEC_ID_AV1, MP4 | HLS},
-    {AV_CODEC_ID_VP9, MP4 | HLS},
-    {AV_CODEC_ID_MPEG4, MP4 | TS},
-    {AV_CODEC_ID_MPEG2VIDEO, MP4 | TS},
-    {AV_CODEC_ID_MPEG1VIDEO, MP4 | TS},
+    {AV_CODEC_ID_H264, MP4 | MOV | TS | FLV | HLS},
+    {AV_CODEC_ID_HEVC, MP4 | MOV | TS | HLS},
+    {AV_CODEC_ID_AV1, MP4 | HLS | WEBM},
+    {AV_CODEC_ID_VP9, MP4 | HLS | WEBM},
+    {AV_CODEC_ID_VP8, WEBM},
+    {AV_CODEC_ID_MPEG4, MP4 | MOV | TS},
+    {AV_CODEC_ID_MPEG2VIDEO, MP4 | MOV | TS},
+    {AV_CODEC_ID_MPEG1VIDEO, MP4 | MOV | TS},
     {AV_CODEC_ID_VC1, TS},
-    {AV_CODEC_ID_MJPEG, MP4},
-    {AV_CODEC_ID_PNG, MP4},
-    {AV_CODEC_ID_JPEG2000, MP4},
-    {AV_CODEC_ID_AAC, MP4 | TS | FLV | HLS},
-    {AV_CODEC_ID_MP3, MP4 | TS | FLV},
-    {AV_CODEC_ID_MP2, MP4 | TS},
-    {AV_CODEC_ID_AC3, MP4 | TS | HLS},
-    {AV_CODEC_ID_EAC3, MP4 | TS | HLS},
+    {AV_CODEC_ID_MJPEG, MP4 | MOV},
+    {AV_CODEC_ID_PNG, MP4 | MOV},
+    {AV_CODEC_ID_JPEG2000, MP4 | MOV},
+    {AV_CODEC_ID_AAC, MP4 | MOV | TS | FLV | HLS},
+    {AV_CODEC_ID_MP3, MP4 | MOV | TS | FLV},
+    {AV_CODEC_ID_MP2, MP4 | MOV | TS},
+    {AV_CODEC_ID_AC3, MP4 | MOV | TS | HLS},
+    {AV_CODEC_ID_EAC3, MP4 | MOV | TS | HLS},
     {AV_CODEC_ID_DTS, MP4 | TS},
     {AV_CODEC_ID_TRUEHD, MP4 | TS},
     {AV_CODEC_ID_FLAC, MP4 | HLS},
-    {AV_CODEC_ID_ALAC, MP4 | HLS},
-    {AV_CODEC_ID_OPUS, MP4 | TS | HLS},
-    {AV_CODEC_ID_VORBIS, MP4},
-    {AV_CODEC_ID_MOV_TEXT, MP4},
+    {AV_CODEC_ID_ALAC, MP4 | MOV | HLS},
+    {AV_CODEC_ID_OPUS, MP4 | TS | HLS | WEBM},
+    {AV_CODEC_ID_VORBIS, MP4 | WEBM},
+    {AV_CODEC_ID_MOV_TEXT, MP4 | MOV},
+    {AV_CODEC_ID_WEBVTT, WEBM},
     {AV_CODEC_ID_DVD_SUBTITLE, MP4},
     {AV_CODEC_ID_DVB_SUBTITLE, TS},
     {AV_CODEC_ID_DVB_TELETEXT, TS},
@@ -79,6 +83,16 @@ bool container_is_webm(const char *path)
     return name_ends(path, ".webm");
 }
 
+bool container_is_mov(const char *path)
+{
+    return name_ends(path, ".mov");
+}
+
+bool container_is_m2ts(const char *path)
+{
+    return name_ends(path, ".m2ts") || name_ends(path, ".mts");
+}
+
 const char *container_name(enum container container)
 {
     switch (container) {
@@ -98,6 +112,21 @@ const char *container_name(enum container container)
     return "no container";
 }
 
+const char *container_path_name(enum container container, const char *path)
+{
+    return container_is_webm(path)  ? "WebM"
+           : container_is_mov(path) ? "MOV"
+                                    : container_name(container);
+}
+
+static unsigned containers_of(enum AVCodecID codec)
+{
+    for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
+        if (codecs[i].id == codec)
+            return codecs[i].containers;
+    return 0;
+}
+
 bool container_takes_id(enum container container, enum AVCodecID codec)
 {
     if (codec == AV_CODEC_ID_NONE)
@@ -105,16 +134,37 @@ bool container_takes_id(enum container container, enum AVCodecID codec)
     if (container == CONTAINER_MKV)
         return avformat_query_codec(av_guess_format("matroska", NULL, NULL), codec,
                                     FF_COMPLIANCE_NORMAL) == 1;
-    for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
-        if (codecs[i].id == codec)
-            return codecs[i].containers & 1u << container;
-    return false;
+    return containers_of(codec) & 1u << container;
 }
 
 bool container_takes_codec(enum container container, const char *codec)
 {
     const AVCodecDescriptor *d = avcodec_descriptor_get_by_name(codec);
     return d && container_takes_id(container, d->id);
+}
+
+static bool path_takes_id(const char *path, enum AVCodecID codec)
+{
+    if (container_is_webm(path))
+        return containers_of(codec) & WEBM;
+    return !container_is_mov(path) || containers_of(codec) & MOV;
+}
+
+bool container_path_takes_codec(enum container container, const char *path, const char *codec)
+{
+    const AVCodecDescriptor *d = avcodec_descriptor_get_by_name(codec);
+    return d && container_takes_id(container, d->id) && path_takes_id(path, d->id);
+}
+
+bool container_path_allows(const char *path, const struct reader_track *track)
+{
+    const enum AVCodecID id = track->stream->codecpar->codec_id;
+    if (track->is_cover)
+        return !container_is_webm(path) && !container_is_mov(path);
+    /* Text becomes what MOV has; WebM's is not made. */
+    if (container_is_mov(path) && container_text_codec(CONTAINER_MP4, id) != AV_CODEC_ID_NONE)
+        return true;
+    return path_takes_id(path, id);
 }
 
 /* Cover pictures: as an attachment in MKV, as a track without time in MP4. */

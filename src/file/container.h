@@ -14,7 +14,16 @@ enum AVCodecID container_text_codec(enum container container, enum AVCodecID cod
 /* Whether a codec is in the container's table. */
 bool container_takes_id(enum container container, enum AVCodecID codec);
 
-/* Whether the path asks for WebM, the small sibling of MKV. */
+/* Siblings that go by the name: WebM is MKV with fewer codecs, MOV is MP4 as QuickTime had it
+ * before, and .m2ts and .mts are MPEG-TS with a time in front of each packet. */
 bool container_is_webm(const char *path);
+bool container_is_mov(const char *path);
+bool container_is_m2ts(const char *path);
+
+/* As container_name, container_takes_codec and, of what container_takes or converts,
+ * container_takes, for the sibling that the path names. */
+const char *container_path_name(enum container container, const char *path);
+bool container_path_takes_codec(enum container container, const char *path, const char *codec);
+bool container_path_allows(const char *path, const struct reader_track *track);
 
 #endif

@@ -5,6 +5,7 @@
 #include "file/cutter.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "media/digest.h"
 
@@ -18,9 +19,10 @@ struct item {
 
 /* What is known of the pictures behind a point at the ring's front. */
 struct window {
-    size_t scanned;      /* items looked at, the point included; 0: nothing yet */
-    int trailing;        /* of them, shown after the point */
-    size_t leading_last; /* index of the last leading picture; 0: none */
+    int64_t ts;     /* that pictures are to come before */
+    size_t scanned; /* items looked at, the point included; 0: nothing yet */
+    int trailing;   /* of them, shown after the point */
+    size_t leading; /* of them, up to and with the last leading picture; 0: none leads */
     int64_t ts_min;
 };
 
@@ -39,6 +41,7 @@ struct cutter {
     int64_t ts_max; /* over all packets that left the ring */
     uint32_t segment;
     int64_t start;                /* of the current segment's window */
+    int64_t point;                /* that it was cut for: at `start` or shortly before it */
     int64_t end;                  /* PHASE_TAIL: where the window ends */
     size_t tail_next, tail_count; /* PHASE_TAIL: packets given and to give */
     size_t repeated;              /* front items that the segment before had as its tail */
@@ -47,6 +50,10 @@ struct cutter {
     int64_t frames;
     uint64_t digest;
     int64_t lost, head_lost;
+    /* What renditions keep: frames are counted in the order in which they are shown. */
+    struct rate_mark mark, begin_mark, joint_mark;
+    int64_t pending[CUTTER_REORDER_MAX + 1]; /* have left the ring, not counted yet; ascending */
+    int pending_count;
 };
 
 static struct item *ring_at(const struct cutter *c, size_t i)
@@ -171,21 +178,37 @@ static void count_frame(struct cutter *c, const struct item *item)
     c->digest = pts_digest_add(c->digest, item->ts);
 }
 
+/* Of so many pictures that are decoded one after the other, the first one shown comes before all
+ * that follow. */
+static void count_kept(struct cutter *c, int64_t ts)
+{
+    int at = c->pending_count++;
+    for (; at > 0 && c->pending[at - 1] > ts; at--)
+        c->pending[at] = c->pending[at - 1];
+    c->pending[at] = ts;
+    if (c->pending_count <= CUTTER_REORDER_MAX)
+        return;
+    rate_cap_next(&c->params.cap, &c->mark, c->pending[0]);
+    memmove(c->pending, c->pending + 1, (size_t)--c->pending_count * sizeof(c->pending[0]));
+}
+
 /* Looks for pictures behind the ring's front that are shown before `ts`: the leading pictures of a
  * point, or the last ones of the film's window. */
 static enum window_state window_scan(struct cutter *c, int64_t ts)
 {
     struct window *w = &c->window;
-    if (!w->scanned)
-        *w = (struct window){.scanned = 1, .ts_min = ts};
-    if (c->params.no_reorder)
+    const int trailing_max = c->params.no_reorder ? 1 : CUTTER_REORDER_MAX;
+    if (!w->scanned || w->ts != ts)
+        *w = (struct window){
+            .ts = ts, .scanned = 1, .leading = ring_at(c, 0)->ts < ts, .ts_min = ts};
+    if (c->params.no_reorder && !w->leading)
         return WINDOW_DONE;
-    while (w->scanned < c->count && w->trailing < CUTTER_REORDER_MAX) {
+    while (w->scanned < c->count && w->trailing < trailing_max) {
         if (w->scanned >= CUTTER_WINDOW_MAX)
             return WINDOW_JUMP;
         const struct item *item = ring_at(c, w->scanned);
         if (item->ts != PTS_NONE && item->ts < ts) {
-            w->leading_last = w->scanned;
+            w->leading = w->scanned + 1;
             if (item->ts < w->ts_min)
                 w->ts_min = item->ts;
         } else {
@@ -193,12 +216,12 @@ static enum window_state window_scan(struct cutter *c, int64_t ts)
         }
         w->scanned++;
     }
-    if (w->trailing < CUTTER_REORDER_MAX && !c->finished)
+    if (w->trailing < trailing_max && !c->finished)
         return WINDOW_MORE;
     /* A leading first field takes its second one along, whatever that one's time stamp. */
-    while (w->leading_last && w->leading_last + 1 < c->count &&
-           ring_at(c, w->leading_last + 1)->pkt.flags & PACKET_SECOND_FIELD)
-        w->leading_last++;
+    while (w->leading && w->leading < c->count &&
+           ring_at(c, w->leading)->pkt.flags & PACKET_SECOND_FIELD)
+        w->leading++;
     return WINDOW_DONE;
 }
 
@@ -285,7 +308,67 @@ static bool search(struct cutter *c)
     }
     if (c->params.start_pts != PTS_NONE && c->start < c->params.start_pts)
         c->start = c->params.start_pts;
+    c->point = c->start;
     return true;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    const int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* Frames that have not been counted yet, in the order of time: those that left the ring and those
+ * at its front. */
+static int frames_ahead(const struct cutter *c, int64_t *ret)
+{
+    int n = c->pending_count;
+    memcpy(ret, c->pending, (size_t)n * sizeof(*ret));
+    for (size_t i = 0; i < c->count && i < CUTTER_WINDOW_MAX; i++) {
+        const struct item *item = ring_at(c, i);
+        if (is_shown(c, item) && item->ts != PTS_NONE && item->ts >= c->start)
+            ret[n++] = item->ts;
+    }
+    qsort(ret, (size_t)n, sizeof(*ret), compare_times);
+    return n;
+}
+
+/* Whether a later point serves a joint at `ts` better than the one at the ring's front. */
+static bool is_nearer_point(const struct cutter *c, int64_t ts)
+{
+    for (size_t i = 1; i < c->count && i < CUTTER_WINDOW_MAX; i++) {
+        const struct item *item = ring_at(c, i);
+        if (item->access != ACCESS_NONE && item->ts > ring_at(c, 0)->ts && item->ts <= ts &&
+            !(item->pkt.flags & PACKET_DISCARD))
+            return true;
+    }
+    return false;
+}
+
+/* Where the film is cut for the point at the ring's front. WINDOW_JUMP: nowhere. */
+static enum window_state find_joint(struct cutter *c, int64_t *ret)
+{
+    const int64_t point = ring_at(c, 0)->ts;
+    *ret = point;
+    if (!c->params.cap.drops)
+        return window_scan(c, point);
+    int64_t times[CUTTER_REORDER_MAX + 1 + CUTTER_WINDOW_MAX];
+    const int n = frames_ahead(c, times);
+    struct rate_mark mark = c->mark;
+    for (int i = 0; i < n; i++) {
+        c->joint_mark = mark;
+        const uint32_t kept = rate_cap_next(&c->params.cap, &mark, times[i]);
+        if (times[i] < point || kept != rate_cap_all(&c->params.cap))
+            continue;
+        const enum window_state state = window_scan(c, times[i]);
+        if (state != WINDOW_DONE)
+            return state;
+        if (times[i] > point && (c->params.joints_at_points || is_nearer_point(c, times[i])))
+            return WINDOW_JUMP;
+        *ret = times[i];
+        return WINDOW_DONE;
+    }
+    return c->finished || c->count >= CUTTER_WINDOW_MAX ? WINDOW_JUMP : WINDOW_MORE;
 }
 
 /* Whether the film may and should be cut in front of the packet at the ring's front. */
@@ -296,7 +379,7 @@ static bool is_due(const struct cutter *c, const struct item *item)
     if (c->params.segment_us < 0 || item->pkt.flags & PACKET_DISCARD || c->frames == 0)
         return false;
     int64_t due;
-    if (__builtin_add_overflow(c->start, c->segment_ticks, &due))
+    if (__builtin_add_overflow(c->point, c->segment_ticks, &due))
         return false;
     return item->ts > c->start && item->ts >= due;
 }
@@ -322,6 +405,7 @@ static void event_begin(struct cutter *c, struct cut_event *ret)
         .segment = c->segment,
         .pts = c->start,
         .ordinal = ring_at(c, 0)->pkt.ordinal,
+        .mark = c->begin_mark,
     };
 }
 
@@ -333,7 +417,7 @@ static void event_from_tail(struct cutter *c, struct cut_event *ret)
         if (is_shown(c, item) && item->ts < c->end) {
             if (item->ts >= c->start)
                 count_frame(c, item);
-            else
+            else if (c->tail_next > c->repeated)
                 count_lost(c);
         }
         *ret = (struct cut_event){
@@ -349,7 +433,10 @@ static void event_from_tail(struct cutter *c, struct cut_event *ret)
     }
     c->segment++;
     c->start = c->end;
+    c->point = ring_at(c, 0)->ts;
     c->repeated = c->tail_count;
+    c->mark = c->begin_mark = c->joint_mark;
+    c->pending_count = 0;
     c->phase = PHASE_BEGIN;
 }
 
@@ -363,6 +450,8 @@ static void event_packet(struct cutter *c, struct cut_event *ret)
             count_frame(c, &item);
         else if (!repeated)
             count_lost(c);
+        if (item.ts >= c->start && c->params.cap.drops)
+            count_kept(c, item.ts);
     }
     const bool past = c->params.end_pts != PTS_NONE && item.ts >= c->params.end_pts;
     c->past_end = past ? c->past_end + 1 : 0;
@@ -383,12 +472,12 @@ static int event_from_stream(struct cutter *c, struct cut_event *ret)
     /* The end must be said before the first frame behind it is given. */
     const bool last = front->ts != PTS_NONE && front->ts >= film_end;
     if (last || is_due(c, front)) {
-        const enum window_state state = window_scan(c, last ? film_end : front->ts);
+        int64_t end = film_end;
+        const enum window_state state = last ? window_scan(c, end) : find_joint(c, &end);
         if (state == WINDOW_MORE)
             return RGPU_ERROR_AGAIN;
         if (state == WINDOW_DONE) {
-            const size_t tail = c->window.leading_last ? c->window.leading_last + 1 : 0;
-            event_tail(c, ret, last ? film_end : front->ts, tail, last);
+            event_tail(c, ret, end, c->window.leading, last);
             return 0;
         }
     }

@@ -9,6 +9,12 @@
  * leading pictures have. A point with more than CUTTER_WINDOW_MAX packets in that window is none,
  * but a jump back in time: the film is not cut there.
  *
+ * Where renditions drop frames, a segment should begin with a frame that all of them keep: their
+ * key frames are at the same times, and none has a frame more because the film is cut. So the
+ * segment shows the frames from the first such one at or after K on, and the segment before it goes
+ * on up to there, past K. Where that frame does not come within CUTTER_WINDOW_MAX packets the film
+ * is not cut.
+ *
  * The first segment begins at the film's first point. What comes before it cannot be decoded right
  * and is left out, and so are the leading pictures of a first point that is open: their references
  * are missing. A film without any point is one segment with all its packets.
@@ -20,6 +26,7 @@
 #define FILE_CUTTER_H
 
 #include "file/reader.h"
+#include "media/rate_cap.h"
 
 #define CUTTER_REORDER_MAX 34
 #define CUTTER_WINDOW_MAX 512
@@ -31,12 +38,16 @@ struct cutter_params {
     int64_t segment_us;         /* cut at the first point at or after so long; 0: at every point;
                                  * negative: never */
     int64_t start_pts, end_pts; /* shown window of the whole film; PTS_NONE: all */
+    struct rate_cap cap;        /* what renditions drop; zero: nothing */
+    bool joints_at_points;      /* the source's own packets are a rendition too: cut only at points
+                                 * that all renditions keep, so that it has its key frame there */
     bool no_reorder;            /* the codec cannot show pictures in another order than it codes
                                  * them: no point has leading pictures and nothing is held back */
 };
 
 enum cut_event_type {
-    CUT_BEGIN,  /* `segment`, `pts` = start of its window, `ordinal` = first packet */
+    CUT_BEGIN,  /* `segment`, `pts` = start of its window, `ordinal` = first packet, `mark` = in
+                 * front of its first frame */
     CUT_PACKET, /* `pkt` */
     CUT_TAIL,   /* `pts` = end of the window, INT64_MAX for the last one; comes with
                  * every segment. The packets that follow belong to the next segment
@@ -49,6 +60,7 @@ struct cut_event {
     uint32_t segment; /* from 0 */
     int64_t pts;
     uint64_t ordinal;
+    struct rate_mark mark;
     struct packet pkt;   /* owned */
     int64_t frames;      /* expected: packets within the window that are to be shown; a second
                           * field counts with its first */

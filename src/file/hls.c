@@ -491,6 +491,14 @@ static int drain_reference(struct hls *h, struct rendition *r, int64_t until_ns,
     return 0;
 }
 
+/* Whether a segment behind a gap would be only what audio has just in front of a cut. A segment of
+ * some packets costs a request and plays nothing; the next one takes them along. */
+static bool is_stub(const struct hls *h, const struct rendition *r, int64_t cut_ns)
+{
+    const int64_t least = h->target_ns / 4 < GAP_MIN_NS ? h->target_ns / 4 : GAP_MIN_NS;
+    return r->begin_ns == r->key_ns && r->track.segments_count > 0 && cut_ns - r->key_ns < least;
+}
+
 /* Writes other packets (audio) of times before `until_ns`, with the cuts between them. */
 static int drain_other(struct hls *h, struct rendition *r, int64_t until_ns, struct error *err)
 {
@@ -499,8 +507,8 @@ static int drain_other(struct hls *h, struct rendition *r, int64_t until_ns, str
         const bool known = r->next_cut < h->cuts_count;
         int rc;
         if (known && pts >= h->cuts_ns[r->next_cut]) {
-            r->next_cut++;
-            rc = end_segment(h, r, pts, err);
+            const int64_t cut_ns = h->cuts_ns[r->next_cut++];
+            rc = is_stub(h, r, cut_ns) ? 0 : end_segment(h, r, pts, err);
         } else if (ready(r) && (known || pts < until_ns)) {
             rc = write_oldest(h, r, err);
         } else {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-struct lane {
+struct waiting {
     AVPacket **ring; /* owned, as the packets in it */
     int capacity, head, count;
     int64_t progress_us; /* INT64_MIN: nothing said */
@@ -16,7 +16,7 @@ struct lane {
 struct interleave {
     int count;
     int64_t bytes; /* payload that waits */
-    struct lane lanes[];
+    struct waiting lanes[];
 };
 
 static const AVRational microseconds = {1, 1000000};
@@ -38,7 +38,7 @@ void interleave_patient(struct interleave *il, int track)
     il->lanes[track].patient = true;
 }
 
-static int lane_grow(struct lane *l)
+static int lane_grow(struct waiting *l)
 {
     const int capacity = l->capacity ? 2 * l->capacity : 16;
     if (capacity > INTERLEAVE_PACKETS_MAX)
@@ -57,7 +57,7 @@ static int lane_grow(struct lane *l)
 
 int interleave_push(struct interleave *il, int track, AVPacket *pkt)
 {
-    struct lane *l = &il->lanes[track];
+    struct waiting *l = &il->lanes[track];
     const int rc = l->count == l->capacity ? lane_grow(l) : 0;
     if (rc < 0) {
         av_packet_free(&pkt);
@@ -70,7 +70,7 @@ int interleave_push(struct interleave *il, int track, AVPacket *pkt)
 
 void interleave_progress(struct interleave *il, int track, int64_t dts_us)
 {
-    struct lane *l = &il->lanes[track];
+    struct waiting *l = &il->lanes[track];
     if (dts_us > l->progress_us)
         l->progress_us = dts_us;
 }
@@ -82,18 +82,18 @@ void interleave_end(struct interleave *il, int track)
 
 const AVPacket *interleave_peek(const struct interleave *il, int track)
 {
-    const struct lane *l = &il->lanes[track];
+    const struct waiting *l = &il->lanes[track];
     return l->count ? l->ring[l->head] : NULL;
 }
 
-static const AVPacket *lane_newest(const struct lane *l)
+static const AVPacket *lane_newest(const struct waiting *l)
 {
     return l->count ? l->ring[(l->head + l->count - 1) % l->capacity] : NULL;
 }
 
 bool interleave_known(const struct interleave *il, int track)
 {
-    const struct lane *l = &il->lanes[track];
+    const struct waiting *l = &il->lanes[track];
     return l->count > 0 || l->ended || l->progress_us != INT64_MIN;
 }
 
@@ -139,11 +139,11 @@ int interleave_pop(struct interleave *il, int *ret_track, AVPacket **ret)
                 return RGPU_ERROR_AGAIN;
         return RGPU_ERROR_END;
     }
-    struct lane *l = &il->lanes[best];
+    struct waiting *l = &il->lanes[best];
     const AVPacket *pkt = l->ring[l->head];
     int overdue = -1; /* not looked at yet */
     for (int i = 0; i < il->count; i++) {
-        const struct lane *other = &il->lanes[i];
+        const struct waiting *other = &il->lanes[i];
         if (other->count || other->ended)
             continue;
         if (other->progress_us != INT64_MIN &&
@@ -174,7 +174,7 @@ void interleave_free(struct interleave **il)
     if (!x)
         return;
     for (int i = 0; i < x->count; i++) {
-        struct lane *l = &x->lanes[i];
+        struct waiting *l = &x->lanes[i];
         for (int k = 0; k < l->count; k++)
             av_packet_free(&l->ring[(l->head + k) % l->capacity]);
         free(l->ring);

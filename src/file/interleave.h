@@ -38,7 +38,7 @@ int interleave_pop(struct interleave *il, int *ret_track, struct AVPacket **ret)
 /* The packet that comes first in a track's queue, or NULL; borrowed. */
 const struct AVPacket *interleave_peek(const struct interleave *il, int track);
 
-/* Whether a packet waits, the track is over, or has said that it comes later than `us`. */
+/* Whether a packet waits, the track is over, or has said how far it has come. */
 bool interleave_known(const struct interleave *il, int track);
 
 /* Time that packets wait beyond the limits for a track that is not patient. */

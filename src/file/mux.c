@@ -51,6 +51,7 @@ static const char *muxer_name(enum container container, const char *path)
 {
     switch (container) {
     case CONTAINER_MP4:
+        return container_is_mov(path) ? "mov" : "mp4";
     case CONTAINER_HLS:
         return "mp4";
     case CONTAINER_MKV:
@@ -307,6 +308,9 @@ int mux_start(struct mux *m, int64_t later_us, struct error *err)
         /* A PES packet for each frame of audio, so that each has its own exact time stamp. */
         if (rc >= 0)
             rc = av_dict_set(&options, "pes_payload_size", "0", 0);
+        if (rc >= 0)
+            rc = av_dict_set(&options, "mpegts_m2ts_mode", container_is_m2ts(m->path) ? "1" : "0",
+                             0);
         break;
     case CONTAINER_FLV:
     case CONTAINER_NONE:
@@ -316,6 +320,9 @@ int mux_start(struct mux *m, int64_t later_us, struct error *err)
         AVStream *st = m->format->streams[i];
         if (m->container == CONTAINER_MP4 && st->codecpar->codec_id == AV_CODEC_ID_MOV_TEXT)
             m->streams[i].text_box = 1;
+        /* QuickTime's older kind of text has other samples. */
+        if (m->streams[i].text_box && container_is_mov(m->path))
+            st->codecpar->codec_tag = MKTAG('t', 'x', '3', 'g');
         m->streams[i].settled = m->container == CONTAINER_MKV &&
                                 st->codecpar->codec_id == AV_CODEC_ID_AAC &&
                                 st->codecpar->extradata_size > 0;

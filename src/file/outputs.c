@@ -8,6 +8,7 @@
 #include <libavformat/avformat.h>
 
 #include "file/audio.h"
+#include "file/container.h"
 
 /* Packets of sparse tracks may come this much later than their time in a badly interleaved file. */
 #define INTERLEAVE_SLACK_US 5000000
@@ -17,7 +18,7 @@ struct route {
     int writer, track;
 };
 
-struct output {
+struct result {
     struct writer *writer;
     char path[OUTPUT_PATH_MAX];
     struct writer_track_params tracks[WRITER_TRACKS_MAX];
@@ -27,7 +28,7 @@ struct output {
 
 struct outputs {
     struct reader *reader;
-    struct output *outputs; /* owned array */
+    struct result *outputs; /* owned array */
     int count;
     struct route rungs[RENDITIONS_MAX];
     struct output_rung rung[RENDITIONS_MAX];
@@ -47,6 +48,12 @@ static bool is_sparse(enum track_kind kind)
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
+static int too_long(struct error *err)
+{
+    return error_set(err, RGPU_ERROR_PARAM, "output name is too long (at most %d bytes)",
+                     OUTPUT_PATH_MAX - 1);
+}
+
 /* Puts the name into each "{}". */
 static int expand_path(char ret[OUTPUT_PATH_MAX], const char *pattern, const char *name,
                        struct error *err)
@@ -61,13 +68,12 @@ static int expand_path(char ret[OUTPUT_PATH_MAX], const char *pattern, const cha
         p = hole ? hole + 2 : p + plain;
     }
     if (used >= OUTPUT_PATH_MAX)
-        return error_set(err, RGPU_ERROR_PARAM, "output name is too long (at most %d bytes)",
-                         OUTPUT_PATH_MAX - 1);
+        return too_long(err);
     ret[used] = 0;
     return 0;
 }
 
-static int add_track(struct output *out, const struct writer_track_params *track, int source_track,
+static int add_track(struct result *out, const struct writer_track_params *track, int source_track,
                      struct error *err)
 {
     if (out->tracks_count == WRITER_TRACKS_MAX)
@@ -82,7 +88,7 @@ static int add_track(struct output *out, const struct writer_track_params *track
 static int add_rung(struct outputs *o, int rung, struct error *err)
 {
     const int index = o->count == 1 ? 0 : rung;
-    struct output *out = &o->outputs[index];
+    struct result *out = &o->outputs[index];
     const struct output_rung *r = &o->rung[rung];
     const struct reader_track *video = reader_video(o->reader);
     struct writer_track_params track = {
@@ -100,15 +106,16 @@ static int add_rung(struct outputs *o, int rung, struct error *err)
 static int open_audio(struct outputs *o, const struct outputs_params *params,
                       const struct reader_track *track, struct error *err)
 {
+    const char *usual = container_is_webm(params->path) ? "opus" : "aac";
     struct audio_params audio = {.source = track,
                                  .bit_rate_bps = params->audio_bit_rate_bps,
                                  .start_us = params->start_us,
                                  .end_us = params->end_us};
     snprintf(audio.codec, sizeof(audio.codec), "%s",
-             params->audio == AUDIO_ENCODE ? params->audio_codec : "aac");
-    if (!container_takes_codec(o->container, audio.codec))
-        return error_set(err, RGPU_ERROR_PARAM, "%s cannot hold %s audio; use --audio aac",
-                         container_name(o->container), audio.codec);
+             params->audio == AUDIO_ENCODE ? params->audio_codec : usual);
+    if (!container_path_takes_codec(o->container, params->path, audio.codec))
+        return error_set(err, RGPU_ERROR_PARAM, "%s cannot hold %s audio; use --audio %s",
+                         container_path_name(o->container, params->path), audio.codec, usual);
     return audio_open(&o->audio[track->index], &audio, err);
 }
 
@@ -127,7 +134,8 @@ static int add_source_track(struct outputs *o, const struct outputs_params *para
         /* Where nothing is told of it, there is nothing to decode; the writer says so. */
         const bool copy =
             params->audio == AUDIO_COPY || track->is_untold ||
-            (params->audio == AUDIO_AUTO && container_takes(o->container, track, NULL));
+            (params->audio == AUDIO_AUTO && container_takes(o->container, track, NULL) &&
+             container_path_allows(params->path, track));
         if (!copy) {
             int ret = open_audio(o, params, track, err);
             if (ret != 0)
@@ -148,7 +156,7 @@ static int add_source_track(struct outputs *o, const struct outputs_params *para
 static int open_writers(struct outputs *o, const struct outputs_params *params, struct error *err)
 {
     for (int i = 0; i < o->count; i++) {
-        struct output *out = &o->outputs[i];
+        struct result *out = &o->outputs[i];
         struct writer_params writer = {.path = out->path,
                                        .container = o->container,
                                        .overwrite = params->overwrite,
@@ -165,15 +173,17 @@ static int open_writers(struct outputs *o, const struct outputs_params *params, 
     return 0;
 }
 
-static void name_master(struct outputs *o, const char *path)
+static int name_master(struct outputs *o, const char *path, struct error *err)
 {
     const bool folder = *path && path[strlen(path) - 1] == '/';
-    if (o->container == CONTAINER_HLS &&
-        snprintf(o->master_path, OUTPUT_PATH_MAX, "%s%s", path, folder ? "master.m3u8" : "") < 0)
-        o->master_path[0] = '\0';
+    if (o->container != CONTAINER_HLS)
+        return 0;
+    const int n =
+        snprintf(o->master_path, OUTPUT_PATH_MAX, "%s%s", path, folder ? "master.m3u8" : "");
+    return n < 0 || n >= OUTPUT_PATH_MAX ? too_long(err) : 0;
 }
 
-static void name_rung(struct outputs *o, int rung, const char *path)
+static int name_rung(struct outputs *o, int rung, const char *path, struct error *err)
 {
     char *ret = o->rung_path[rung];
     const char *slash = strrchr(path, '/');
@@ -185,8 +195,25 @@ static void name_rung(struct outputs *o, int rung, const char *path)
     else
         n = snprintf(ret, OUTPUT_PATH_MAX, "%.*s/%s/index.m3u8", (int)(strlen(path) - 5), path,
                      o->rung[rung].name);
-    if (n < 0 || n >= OUTPUT_PATH_MAX)
-        ret[OUTPUT_PATH_MAX - 1] = '\0';
+    return n < 0 || n >= OUTPUT_PATH_MAX ? too_long(err) : 0;
+}
+
+/* Whether the file that is named takes the rung's codec. */
+static int check_rung(const struct outputs *o, const char *path, const struct output_rung *rung,
+                      struct error *err)
+{
+    const struct reader_track *video = reader_video(o->reader);
+    const char *name = container_path_name(o->container, path);
+    if (rung->is_source && video && !video->is_untold &&
+        !(container_takes(o->container, video, NULL) && container_path_allows(path, video)))
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s cannot hold %s video, so the source rung cannot be copied; name an "
+                         ".mkv output",
+                         name, video->codec[0] ? video->codec : "such");
+    if (rung->is_source || container_path_takes_codec(o->container, path, rung->codec))
+        return 0;
+    return error_set(err, RGPU_ERROR_PARAM, "%s cannot hold %s video; name an .mkv output%s", name,
+                     rung->codec, container_is_webm(path) ? ", or use --codec av1" : "");
 }
 
 static int set_up(struct outputs *o, const struct outputs_params *params, struct error *err)
@@ -200,18 +227,19 @@ static int set_up(struct outputs *o, const struct outputs_params *params, struct
     memcpy(o->rung, params->rungs, sizeof(o->rung));
     o->container = container_from_name(params->path);
     if (o->container == CONTAINER_NONE)
-        return error_set(err, RGPU_ERROR_PARAM,
-                         "%s: unknown kind of output; use .mp4, .mkv, .ts, .flv, .m3u8 or a folder "
-                         "that ends in '/'",
-                         params->path);
+        return error_set(
+            err, RGPU_ERROR_PARAM,
+            "%s: unknown kind of output; use .mp4 (.m4v, .mov), .mkv, .webm, .ts (.m2ts, "
+            ".mts), .flv, .m3u8 or a folder that ends in '/'",
+            params->path);
     if (split && o->container == CONTAINER_HLS)
         return error_set(err, RGPU_ERROR_PARAM,
                          "%s: an HLS output holds all rungs, so its name takes no {}",
                          params->path);
-    for (int i = 0; i < o->rungs_count; i++)
-        if (!o->rung[i].is_source && !container_takes_codec(o->container, o->rung[i].codec))
-            return error_set(err, RGPU_ERROR_PARAM, "%s cannot hold %s video",
-                             container_name(o->container), o->rung[i].codec);
+    for (int i = 0; i < o->rungs_count && ret == 0; i++)
+        ret = check_rung(o, params->path, &o->rung[i], err);
+    if (ret != 0)
+        return ret;
     if (o->container == CONTAINER_FLV && !split && o->rungs_count > 1)
         return error_set(err, RGPU_ERROR_PARAM,
                          "%s: FLV holds one video track; put {} into the name for a file a rung",
@@ -227,9 +255,10 @@ static int set_up(struct outputs *o, const struct outputs_params *params, struct
     for (int i = 0; i < o->rungs_count && ret == 0; i++) {
         ret = add_rung(o, i, err);
         if (ret == 0)
-            name_rung(o, i, o->outputs[o->rungs[i].writer].path);
+            ret = name_rung(o, i, o->outputs[o->rungs[i].writer].path, err);
     }
-    name_master(o, o->outputs[0].path);
+    if (ret == 0)
+        ret = name_master(o, o->outputs[0].path, err);
     for (int i = 0; i < reader_tracks_count(params->reader) && ret == 0; i++)
         if (params->keep[i])
             ret = add_source_track(o, params, reader_track(params->reader, i), err);

@@ -28,6 +28,7 @@ struct place {
     int dir;      /* the folder */
     int fd;       /* file: what is written; folder: the temporary folder */
     int old_fd;   /* holds what was there before (leftover.h); -1: nothing, or it cannot */
+    int spare_fd; /* folder, playlist: given up for the removal, which needs two descriptors */
     /* Temporary names in `dir`; empty: none. */
     char temp[NAME_MAX + 1]; /* of what is not yet in place */
     char old[NAME_MAX + 1];  /* of what was replaced and is still to be removed */
@@ -109,6 +110,7 @@ static struct place *place_new(const char *path, bool folder, bool overwrite)
                         .dir = -1,
                         .fd = -1,
                         .old_fd = -1,
+                        .spare_fd = -1,
                         .folder = folder,
                         .overwrite = overwrite};
     if (!p->path || !p->shown)
@@ -150,6 +152,13 @@ static int open_parent(struct place *p, const char *target, struct error *err)
         rc = error_set(err, error_from_errno(errno), "cannot open folder %s of %s: %s", dir,
                        p->shown, strerror(errno));
     return rc;
+}
+
+/* Keeps a descriptor for the removal, before there is anything to remove. */
+static int open_spare(struct place *p, struct error *err)
+{
+    p->spare_fd = fcntl(p->dir, F_DUPFD_CLOEXEC, 0);
+    return p->spare_fd < 0 ? fail(err, p, "create") : 0;
 }
 
 /* What the descriptor leads to, by a name. */
@@ -263,6 +272,8 @@ static int open_file(struct place *p, const char *input, struct error *err)
         return p->fd < 0 ? fail(err, p, "open") : 0;
     }
     leftover_sweep(p->dir, p->name, p->playlist ? LEFTOVER_PLAYLIST : LEFTOVER_FILE, input);
+    if (p->playlist && (rc = open_spare(p, err)) < 0)
+        return rc;
     if (open_temp(p, 0666) < 0)
         return fail_create(err, p);
     if (there) {
@@ -395,6 +406,12 @@ static int find_folder(struct place *p, struct error *err)
     return rc;
 }
 
+/* Whether it was not the folder's fault that it could not be looked at. */
+static bool is_shortage(int number)
+{
+    return number == EMFILE || number == ENFILE || number == ENOMEM;
+}
+
 static int check_folder(struct place *p, const struct stat *old, const char *input,
                         struct error *err)
 {
@@ -402,6 +419,8 @@ static int check_folder(struct place *p, const struct stat *old, const char *inp
         return error_set(err, RGPU_ERROR_EXISTS,
                          "%s exists already and is not a folder; choose another name", p->shown);
     const enum tree tree = tree_look(p->dir, p->name);
+    if (tree == TREE_FOREIGN && is_shortage(errno))
+        return fail(err, p, "look at");
     if (tree == TREE_FOREIGN || tree == TREE_PARTLY)
         return error_set(err, RGPU_ERROR_EXISTS,
                          "folder %s holds other files; choose an empty or new folder", p->shown);
@@ -429,6 +448,8 @@ static int open_folder(struct place *p, const char *input, struct error *err)
     if (there && (rc = check_folder(p, &old, input, err)) < 0)
         return rc;
     leftover_sweep(p->dir, p->name, LEFTOVER_FOLDER, input);
+    if ((rc = open_spare(p, err)) < 0)
+        return rc;
     for (int i = 0; i < TEMP_TRIES; i++) {
         leftover_name(p->temp, p->name, false);
         if (mkdirat(p->dir, p->temp, 0777) != 0) {
@@ -530,11 +551,6 @@ int place_fd(const struct place *p)
     return p->folder ? -1 : p->fd;
 }
 
-const char *place_path(const struct place *p)
-{
-    return p->path;
-}
-
 void place_reading_path(const struct place *p, char *ret, size_t size)
 {
     char self[SELF_SIZE];
@@ -572,6 +588,8 @@ int place_check(const struct place *p, struct error *err)
         return error_set(err, RGPU_ERROR_EXISTS, "%s has become %s meanwhile; choose another name",
                          p->shown, p->folder ? "something else than a folder" : "a folder");
     const enum tree tree = p->folder ? tree_look(p->dir, p->name) : TREE_OURS;
+    if (tree == TREE_FOREIGN && is_shortage(errno))
+        return fail(err, p, "look at");
     if (tree == TREE_FOREIGN || tree == TREE_PARTLY)
         return error_set(err, RGPU_ERROR_EXISTS,
                          "folder %s has got other files meanwhile; choose another folder",
@@ -662,12 +680,14 @@ void place_close(struct place **place)
     *place = NULL;
     if (!p)
         return;
+    if (p->fd >= 0)
+        close(p->fd);
+    if (p->spare_fd >= 0)
+        close(p->spare_fd);
     if (p->state == PLACE_DONE && p->playlist && p->old[0] && !p->linked)
         hls_old_remove(p->dir, p->old, p->name);
     remove_temporary(p, p->old);
     remove_temporary(p, p->temp);
-    if (p->fd >= 0)
-        close(p->fd);
     if (p->old_fd >= 0)
         close(p->old_fd);
     if (p->dir >= 0)

@@ -14,6 +14,8 @@
  *
  * A folder is only replaced if everything in it looks like what src/file/hls.c writes.
  *
+ * Where descriptors run out, the removal goes on with those that the place has itself.
+ *
  * Threads: one. Memory: a few paths. */
 #ifndef FILE_PLACE_H
 #define FILE_PLACE_H
@@ -44,9 +46,6 @@ int place_folder(struct place **ret, const char *path, bool overwrite, const cha
 
 /* The file's descriptor, read and write; borrowed. -1 for a folder. */
 int place_fd(const struct place *p);
-
-/* The path as it was given. */
-const char *place_path(const struct place *p);
 
 /* New file in a folder, for reading and writing; the caller closes *ret. `name` may have one '/':
  * the folder before it is made as needed. */

@@ -241,6 +241,8 @@ int probe_run(struct reader *r, struct probe *ret, bool (*progress)(void *opaque
     }
     cutter_free(&run.cutter);
     p.damaged = reader_damaged_count(r);
+    if (rc == 0 && reader_jumps_count(r))
+        p.duration_us = reader_duration_us(r);
     if (rc < 0) {
         probe_done(&p);
         return rc;

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
 
 #include "file/reader_track.h"
+#include "file/reader_unpack.h"
 
 /* A track whose first packet lies beyond both is not told. Most files are known long before; time
  * is for what cannot be read faster than it is made. */
@@ -154,9 +156,12 @@ static struct timeline_packet timeline_packet(const struct reader *r, const AVPa
 {
     return (struct timeline_packet){.track = av->stream_index,
                                     .time_base = r->tracks[av->stream_index].time_base,
+                                    .clock_bits =
+                                        r->format->streams[av->stream_index]->pts_wrap_bits,
                                     .dts = av->dts,
                                     .pts = av->pts,
-                                    .duration = av->duration};
+                                    .duration = av->duration,
+                                    .is_key = av->flags & AV_PKT_FLAG_KEY};
 }
 
 /* Tracks that the clock's jumps are told by, beside the selected video track. */
@@ -167,16 +172,13 @@ static bool has_clock(const struct reader *r, int track)
 
 static void shift_time(struct reader *r, AVPacket *av)
 {
-    const struct timeline_packet pkt = timeline_packet(r, av);
-    const int64_t shift = has_clock(r, av->stream_index)
-                              ? timeline_shift(&r->timeline, &pkt)
-                              : timeline_shift_sparse(&r->timeline, &pkt);
-    if (!shift)
-        return;
-    if (av->pts != AV_NOPTS_VALUE && __builtin_add_overflow(av->pts, shift, &av->pts))
-        av->pts = AV_NOPTS_VALUE;
-    if (av->dts != AV_NOPTS_VALUE && __builtin_add_overflow(av->dts, shift, &av->dts))
-        av->dts = AV_NOPTS_VALUE;
+    struct timeline_packet pkt = timeline_packet(r, av);
+    if (has_clock(r, av->stream_index))
+        timeline_move(&r->timeline, &pkt);
+    else
+        timeline_move_sparse(&r->timeline, &pkt);
+    av->pts = pkt.pts;
+    av->dts = pkt.dts;
     refuse_times(r, av);
 }
 
@@ -196,7 +198,7 @@ static void shift_first(struct reader *r)
     shift_time(r, reader_queued(r, 0)->av);
 }
 
-static void note_end(struct reader *r, const AVPacket *av)
+static void note_end(const struct reader *r, const AVPacket *av, int64_t *end_us)
 {
     const int64_t ts = av->pts != AV_NOPTS_VALUE ? av->pts : av->dts;
     int64_t end;
@@ -204,8 +206,8 @@ static void note_end(struct reader *r, const AVPacket *av)
         return;
     const int64_t us =
         rational_rescale(end, r->tracks[av->stream_index].time_base, MICROSECONDS, ROUND_NEAREST);
-    if (us > r->farthest_us)
-        r->farthest_us = us;
+    if (us > *end_us)
+        *end_us = us;
 }
 
 int reader_read_ahead(struct reader *r)
@@ -231,13 +233,24 @@ int reader_read_ahead(struct reader *r)
         av_packet_free(&item.av);
         return 0;
     }
+    if (item.is_video && r->unpack) {
+        rc = unpack_next(r->unpack, item.av);
+        if (rc < 0) {
+            av_packet_free(&item.av);
+            r->damaged += rc == RGPU_ERROR_INPUT;
+            return rc == RGPU_ERROR_MEMORY ? end_with(r, error_memory(&r->ended_error, "a packet"))
+                                           : 0;
+        }
+    }
     r->damaged += holes_follow(&r->holes, item.av->pos);
     r->damaged += refuse_times(r, item.av);
+    if (item.is_video && item.av->dts != AV_NOPTS_VALUE && item.av->dts == r->first_dts)
+        item.av->dts = r->first_dts_closed;
     r->videos += item.is_video;
     item.videos = r->videos;
     if (item.is_video || !has_clock(r, track))
         shift_time(r, item.av);
-    note_end(r, item.av);
+    note_end(r, item.av, &r->farthest_us);
     if (item.is_video) {
         item.look = video_look(&r->state, item.av);
         r->damaged += item.look.damaged || item.look.flags & PACKET_CORRUPT;
@@ -259,8 +272,37 @@ static int64_t dts_end(const AVPacket *av)
     return __builtin_add_overflow(av->dts, av->duration, &end) ? av->dts : end;
 }
 
+/* The same with video_state.anchor_is_before_next. */
+static void time_a_chunk_earlier(struct reader *r, size_t at)
+{
+    const struct reader_queued *first = reader_queued(r, at);
+    const bool anchor = first->look.anchor;
+    int64_t pts = first->av->dts;
+    if (!anchor && at == 0 && r->state.dts_before != PTS_NONE)
+        pts = r->state.dts_before;
+    int frames = 0;
+    for (size_t i = at + 1; anchor && frames < LOOK_VIDEO_PACKETS; i++) {
+        while (i >= r->queue_count && r->ended == 0 && r->queue_count < at + TIME_PACKETS_MAX)
+            reader_read_ahead(r);
+        if (i >= r->queue_count)
+            break;
+        const struct reader_queued *q = reader_queued(r, i);
+        if (!q->is_video || q->av->dts == AV_NOPTS_VALUE)
+            continue;
+        if (q->look.anchor)
+            break;
+        frames++;
+        pts = q->av->dts;
+    }
+    reader_queued(r, at)->av->pts = pts;
+}
+
 void reader_time_queued(struct reader *r, size_t at)
 {
+    if (reader_queued(r, at)->is_video && r->state.anchor_is_before_next) {
+        time_a_chunk_earlier(r, at);
+        return;
+    }
     if (!reader_queued(r, at)->is_video || !r->state.anchor_is_next ||
         reader_queued(r, at)->av->pts != AV_NOPTS_VALUE)
         return;
@@ -302,6 +344,9 @@ int reader_next(struct reader *r, struct reader_packet *ret, struct error *err)
     reader_time_queued(r, 0);
     shift_first(r);
     struct reader_queued item = queue_pop_packet(r);
+    if (item.is_video)
+        r->state.dts_before = item.av->dts;
+    note_end(r, item.av, &r->given_us);
     struct reader_packet out = {.track = item.av->stream_index, .av = item.av};
     if (item.is_video) {
         bool damaged = false;
@@ -373,9 +418,12 @@ static int describe_tracks(struct reader *r, struct error *err)
     if (!any)
         return error_set(err, RGPU_ERROR_INPUT, "%s has neither video nor sound",
                          source_name(&r->source));
+    const bool flv = av_match_name("flv", r->format->iformat->name);
     const bool jumps = r->format->iformat->flags & AVFMT_TS_DISCONT;
-    if (timeline_init(&r->timeline, jumps, count) < 0)
+    if (timeline_init(&r->timeline, jumps || flv, count) < 0)
         return error_memory(err, "tracks");
+    /* Old FLV muxers take the time a frame is shown for the one it is decoded. */
+    r->timeline.finely = !flv;
     return 0;
 }
 
@@ -428,6 +476,9 @@ static int choose_video(struct reader *r, int wanted, struct error *err)
     r->timeline.leader = r->video;
     if (video_state_init(&r->state, t, r->format->iformat->name) < 0)
         return error_memory(err, "a video track");
+    if (unpack_init(&r->unpack, &r->tracks[r->video], r->format->streams[r->video],
+                    r->format->iformat->name) < 0)
+        return error_memory(err, "a video track");
     return 0;
 }
 
@@ -460,15 +511,18 @@ static void close_first_gap(struct reader *r)
         first[2]->dts == AV_NOPTS_VALUE)
         return;
     const int64_t step = first[2]->dts - first[1]->dts;
-    if (step > 0 && first[1]->dts - first[0]->dts > step)
-        first[0]->dts = first[1]->dts - step;
+    if (step > 0 && first[1]->dts - first[0]->dts > step) {
+        r->first_dts = first[0]->dts;
+        r->first_dts_closed = first[1]->dts - step;
+        first[0]->dts = r->first_dts_closed;
+    }
 }
 
 /* Reads the first packets ahead: do they tell their time, and what else do they say? */
 static int look_at_beginning(struct reader *r, struct error *err)
 {
     struct reader_track *t = &r->tracks[r->video];
-    int frames = 0, untimed = 0, anchors = 0;
+    int frames = 0, untimed = 0, undecoded = 0, anchors = 0;
     for (size_t i = 0;
          frames < LOOK_VIDEO_PACKETS && i < LOOK_PACKETS_MAX && r->queue_bytes < LOOK_BYTES_MAX;) {
         if (i == r->queue_count && reader_read_ahead(r) < 0)
@@ -489,6 +543,7 @@ static int look_at_beginning(struct reader *r, struct error *err)
             t->video.field_order = FIELD_UNKNOWN;
         frames++;
         untimed += q->av->pts == AV_NOPTS_VALUE;
+        undecoded += q->av->dts == AV_NOPTS_VALUE;
         anchors += q->look.anchor && q->av->pts != AV_NOPTS_VALUE;
     }
     if (r->ended == RGPU_ERROR_MEMORY || r->ended == RGPU_ERROR_CANCELLED ||
@@ -497,9 +552,13 @@ static int look_at_beginning(struct reader *r, struct error *err)
             *err = r->ended_error;
         return r->ended;
     }
-    r->state.anchor_is_next = anchors > 0 && t->video.reorder_frames > 0;
+    const bool in_avi = r->state.syntax == SYNTAX_MPEG4;
+    r->state.anchor_is_before_next = in_avi && untimed > 0 && anchors == 0 && undecoded == 0;
+    r->state.anchor_is_next = !in_avi && anchors > 0 && t->video.reorder_frames > 0;
     /* Now and then a packet has lost its time to damage; where many lack it, it was never there. */
-    if (untimed * 4 > frames && !r->state.anchor_is_next) {
+    if (r->state.anchor_is_before_next) {
+        close_first_gap(r);
+    } else if (untimed * 4 > frames && !r->state.anchor_is_next) {
         r->state.order_is_time = video_keeps_order(&r->state);
         r->state.by_order = !r->state.order_is_time;
         if (r->state.by_order)
@@ -534,7 +593,8 @@ int reader_open(struct reader **ret, const struct reader_params *params, struct 
     r->source.fd = r->holes.fd = -1;
     r->interrupt = params->interrupt;
     r->video = -1;
-    r->farthest_us = INT64_MIN;
+    r->farthest_us = r->given_us = INT64_MIN;
+    r->first_dts = r->first_dts_closed = PTS_NONE;
     r->path = strdup(params->path);
     const int rc = r->path ? open_all(r, params, err) : error_memory(err, "a file name");
     if (rc < 0) {
@@ -558,6 +618,7 @@ void reader_close(struct reader **r)
     free(x->tracks);
     timeline_done(&x->timeline);
     video_state_done(&x->state);
+    av_bsf_free(&x->unpack);
     avformat_close_input(&x->format);
     holes_done(&x->holes);
     source_close(&x->source);
@@ -592,12 +653,30 @@ const char *reader_format_name(const struct reader *r)
     return r->format->iformat->name;
 }
 
+/* The file's last stamp lies before its first one. More likely than a film of an eighth of its
+ * clock's turn is one whose clock jumps back: its length is not known then. */
+static bool is_turned(const struct reader *r)
+{
+    const AVFormatContext *f = r->format;
+    const AVStream *s = f->streams[r->video >= 0 ? r->video : 0];
+    if (!r->timeline.active || s->pts_wrap_bits >= 63)
+        return false;
+    const int64_t turn = rational_rescale(INT64_C(1) << s->pts_wrap_bits,
+                                          (struct rational){s->time_base.num, s->time_base.den},
+                                          MICROSECONDS, ROUND_NEAREST);
+    const int64_t start = reader_start_us(r);
+    return f->duration > turn / 8 && start < INT64_MAX - f->duration &&
+           (start < 0 ? start + turn : start) + f->duration > turn;
+}
+
 int64_t reader_duration_us(const struct reader *r)
 {
     const AVFormatContext *f = r->format;
+    if (r->ended == RGPU_ERROR_END && r->timeline.jumps_count && r->given_us != INT64_MIN)
+        return r->given_us - reader_start_us(r);
     /* From the bit rate, it is a guess that may be off by far. */
     if (f->duration == AV_NOPTS_VALUE || f->duration < 0 ||
-        f->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
+        f->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE || is_turned(r))
         return 0;
     /* Matroska's duration is the time of the end, not the length. */
     const int64_t start = reader_start_us(r);
@@ -627,6 +706,14 @@ bool reader_timestamps_by_order(const struct reader *r)
 int reader_jumps_count(const struct reader *r)
 {
     return r->timeline.jumps_count;
+}
+
+void reader_leaps(const struct reader *r, struct reader_leaps *ret)
+{
+    const struct timeline_leaps *leaps = &r->timeline.leaps;
+    *ret = (struct reader_leaps){.count = leaps->count,
+                                 .first_us = leaps->first_us,
+                                 .first_length_us = leaps->first_length_us};
 }
 
 int64_t reader_damaged_count(const struct reader *r)

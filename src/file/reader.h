@@ -85,6 +85,11 @@ struct reader;
  * speak of outputs. */
 int reader_open(struct reader **ret, const struct reader_params *params, struct error *err);
 
+/* Whether a path can be read once more from its beginning: not standard input, pipes, sockets, nor
+ * addresses of streams that go by ("pipe:0", "udp:..."). Does not open it; true where it is not
+ * there. */
+bool reader_can_reopen(const char *path);
+
 int reader_tracks_count(const struct reader *r);
 const struct reader_track *reader_track(const struct reader *r, int i);
 
@@ -115,6 +120,14 @@ int64_t reader_damaged_count(const struct reader *r);
 /* How often the file's clock has jumped back so far (recordings joined byte by byte): what follows
  * is moved behind what came before. */
 int reader_jumps_count(const struct reader *r);
+
+/* How often the file's clock has leapt ahead so far, by more than TIMELINE_LEAP_US in all tracks of
+ * video and sound: the hole stays as it is. */
+struct reader_leaps {
+    int count;
+    int64_t first_us, first_length_us; /* where the first hole begins, and its length */
+};
+void reader_leaps(const struct reader *r, struct reader_leaps *ret);
 
 void reader_close(struct reader **r);
 

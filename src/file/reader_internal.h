@@ -19,11 +19,13 @@ struct reader {
     char *path; /* owned */
     struct source source;
     struct AVFormatContext *format; /* owned */
+    struct AVBSFContext *unpack;    /* owned; see reader_unpack.h */
     struct reader_interrupt interrupt;
     struct reader_track *tracks; /* owned, `tracks_count` of them */
     int tracks_count;
     int video; /* selected track; -1: none */
     struct video_state state;
+    int64_t first_dts, first_dts_closed; /* see close_first_gap; PTS_NONE: none */
     struct timeline timeline;
     struct holes holes;
     struct reader_queued *queue; /* owned ring: packets read ahead */
@@ -33,6 +35,7 @@ struct reader {
     int64_t damaged;
     int64_t videos;      /* packets of the selected track that were read */
     int64_t farthest_us; /* end of the latest packet; INT64_MIN: none */
+    int64_t given_us;    /* the same of those that were given out, on the time line */
 };
 
 /* Reads one packet into the queue. 0, also where the packet was dropped; else `ended` is set. */
@@ -42,7 +45,7 @@ int reader_read_ahead(struct reader *r);
 struct reader_queued *reader_queued(struct reader *r, size_t i);
 
 /* Fills in the pts of the packet there, if it has none but the codec tells it
- * (video_state.anchor_is_next). Reads ahead for that. */
+ * (video_state.anchor_is_next, .anchor_is_before_next). Reads ahead for that. */
 void reader_time_queued(struct reader *r, size_t at);
 
 /* Drops the packets of the queue: the first `count`, the video track's only or all. */

@@ -3,6 +3,7 @@
  */
 #include "file/reader_internal.h"
 
+#include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
 
 #define SEEK_PACKETS_MAX 8192
@@ -13,12 +14,14 @@ static const struct rational MICROSECONDS = {1, 1000000};
 static void forget(struct reader *r)
 {
     reader_queue_drop(r, r->queue_count, false);
+    if (r->unpack)
+        av_bsf_flush(r->unpack);
     video_state_reset(&r->state);
     timeline_reset(&r->timeline);
     holes_reset(&r->holes);
     r->ended = 0;
     r->damaged = 0; /* what is read again is counted again */
-    r->farthest_us = INT64_MIN;
+    r->farthest_us = r->given_us = INT64_MIN;
 }
 
 static int64_t queued_time(struct reader *r, size_t i)

@@ -145,6 +145,31 @@ static bool is_url(const char *path)
     return protocol && strcmp(protocol, "file") != 0;
 }
 
+/* Whether the protocol of an address is one of a NULL-ended list. */
+static bool has_protocol(const char *path, const char *const *names)
+{
+    const size_t length = strcspn(path, ":");
+    for (; *names; names++)
+        if (strlen(*names) == length && strncmp(path, *names, length) == 0)
+            return true;
+    return false;
+}
+
+bool reader_can_reopen(const char *path)
+{
+    static const char *const wrappers[] = {"async", "cache", "crypto", NULL};
+    static const char *const passing[] = {"fd",   "pipe", "rist",    "rtp", "srt",
+                                          "srtp", "udp",  "udplite", NULL};
+    struct stat st;
+    if (strcmp(path, "-") == 0)
+        return false;
+    if (stat(path, &st) == 0)
+        return !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode);
+    while (is_url(path) && has_protocol(path, wrappers))
+        path += strcspn(path, ":") + 1;
+    return !is_url(path) || !has_protocol(path, passing);
+}
+
 int source_open(struct source *ret, const char *path, struct reader_interrupt interrupt,
                 struct error *err)
 {

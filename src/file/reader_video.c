@@ -1,5 +1,6 @@
 /* See reader_video.h. Sources: ISO/IEC 13818-2 6.2.2 (MPEG-2 headers), RFC 6386 9.1 (VP8 frame
- * tag), the VP9 bitstream specification 6.2 and annex B (superframes). */
+ * tag), the VP9 bitstream specification 6.2 and annex B (superframes), ISO/IEC 14496-2 6.2.5 (VOP).
+ */
 #include "file/reader_video.h"
 
 #include <stdlib.h>
@@ -43,7 +44,7 @@ static enum video_syntax syntax_of(const char *codec)
     } table[] = {
         {"h264", SYNTAX_H264}, {"hevc", SYNTAX_HEVC},         {"av1", SYNTAX_AV1},
         {"vp8", SYNTAX_VP8},   {"mpeg1video", SYNTAX_MPEG12}, {"mpeg2video", SYNTAX_MPEG12},
-        {"vp9", SYNTAX_VP9},
+        {"vp9", SYNTAX_VP9},   {"mpeg4", SYNTAX_MPEG4},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcmp(codec, table[i].codec) == 0)
@@ -66,6 +67,8 @@ int video_state_init(struct video_state *ret, const struct reader_track *track,
         .time_base = track->time_base,
         .frame_rate = track->video.frame_rate,
     };
+    if (v.syntax == SYNTAX_MPEG4 && !av_match_name("avi", format_name))
+        v.syntax = SYNTAX_OTHER;
     if (v.syntax == SYNTAX_H264)
         v.h264 = calloc(1, sizeof(*v.h264));
     if (v.syntax == SYNTAX_HEVC)
@@ -93,10 +96,12 @@ void video_state_reset(struct video_state *v)
 {
     if (v->h264)
         v->h264->has_last = v->h264->last_unpaired = false;
+    if (v->hevc)
+        v->hevc->ended = false;
     v->rasl_broken = false;
     v->ordinal = 0;
     v->frames = 0;
-    v->pts_last = v->pts_max = v->dts_last = PTS_NONE;
+    v->pts_last = v->pts_max = v->dts_last = v->dts_before = PTS_NONE;
     v->recent_count = v->recent_next = 0;
 }
 
@@ -174,7 +179,7 @@ static void look_hevc(struct video_state *v, const AVPacket *av, struct video_lo
     else if (hevc_random_access(&au) && (au.irap || au.intra_only))
         ret->access = ACCESS_OPEN;
     if (au.irap)
-        v->rasl_broken = au.bla;
+        v->rasl_broken = au.begins && !au.idr; /* IDR pictures have none */
     if ((au.rasl && v->rasl_broken) || (au.slices > 0 && !au.first.output))
         ret->flags |= PACKET_DISCARD;
     look_hevc_dynamic(v, av, ret);
@@ -253,6 +258,23 @@ static void look_mpeg12(const AVPacket *av, struct video_look *ret)
     }
 }
 
+/* The index of AVI takes empty VOPs behind a key frame for such. */
+static void look_mpeg4(const AVPacket *av, struct video_look *ret)
+{
+    enum { CODE_VOP = 0xb6, TYPE_I = 0, TYPE_B = 2 };
+    const uint8_t *p = av->data, *end = p + av->size;
+    while ((p = nal_find_start_code(p, end)) < end && end - p >= 5) {
+        if (p[3] == CODE_VOP) {
+            const int type = p[4] >> 6;
+            ret->anchor = type != TYPE_B;
+            if (type == TYPE_I)
+                ret->access = ACCESS_OPEN;
+            return;
+        }
+        p += 4;
+    }
+}
+
 struct video_look video_look(struct video_state *v, const struct AVPacket *av)
 {
     struct video_look ret = {0};
@@ -279,6 +301,9 @@ struct video_look video_look(struct video_state *v, const struct AVPacket *av)
         break;
     case SYNTAX_MPEG12:
         look_mpeg12(av, &ret);
+        break;
+    case SYNTAX_MPEG4:
+        look_mpeg4(av, &ret);
         break;
     case SYNTAX_OTHER:
         if (v->intra_only || (key && !v->may_reorder))

@@ -23,27 +23,32 @@ enum video_syntax {
     SYNTAX_VP8,
     SYNTAX_VP9,
     SYNTAX_MPEG12,
+    SYNTAX_MPEG4, /* in AVI only: others tell time and key frames themselves */
 };
 
 struct video_state {
     enum video_syntax syntax;
     bool container_keys; /* key flags are the container's word, not a parser's guess */
     bool may_reorder, intra_only;
-    bool by_order;        /* see reader_timestamps_by_order */
-    bool anchor_is_next;  /* MPEG-1 and MPEG-2 with real dts but not all pts: a B picture is
-                           * shown when it is decoded, another one when the next such is */
-    bool order_is_time;   /* no pts, but no reordering either: dts, or the frame's number */
-    unsigned length_size; /* media/nal.h */
+    bool by_order;              /* see reader_timestamps_by_order */
+    bool anchor_is_next;        /* MPEG-1 and MPEG-2 with real dts but not all pts: a B picture is
+                                 * shown when it is decoded, another one when the next such is */
+    bool anchor_is_before_next; /* MPEG-4 in AVI, whose players show a picture for each chunk: all
+                                 * pictures are shown a chunk earlier than by anchor_is_next */
+    bool order_is_time;         /* no pts, but no reordering either: dts, or the frame's number */
+    unsigned length_size;       /* media/nal.h */
     struct rational time_base, frame_rate;
     struct h264_context *h264; /* owned; with SYNTAX_H264 */
     struct hevc_context *hevc; /* owned; with SYNTAX_HEVC */
     struct av1_sequence av1;
     struct buffer *palette;    /* owned; of the packets from here on, NULL: none has come */
-    bool rasl_broken;          /* after a BLA: RASL pictures are not shown */
+    bool rasl_broken;          /* after an IRAP that begins a sequence: RASL pictures
+                                * are not shown */
     uint64_t ordinal;          /* of the next packet */
     int64_t frames;            /* given: packets less second fields */
     int64_t pts_last;          /* of the last packet; PTS_NONE: none */
     int64_t pts_max, dts_last; /* given so far; PTS_NONE: none */
+    int64_t dts_before;        /* of the last packet, as it was read; PTS_NONE: none */
     int64_t recent[VIDEO_RECENT];
     int recent_count, recent_next;
 };
@@ -54,7 +59,7 @@ struct video_look {
     uint32_t flags;        /* enum packet_flags; KEY only where `access` says so */
     bool hidden;           /* only for reference: has the time of the next frame, or none */
     bool damaged;          /* units could not be parsed */
-    bool anchor;           /* MPEG-1 and MPEG-2: not a B picture */
+    bool anchor;           /* MPEG-1, MPEG-2, MPEG-4: not a B picture */
     bool maybe_interlaced; /* the headers allow fields, where a container may say otherwise */
     enum field_order field_order; /* FIELD_UNKNOWN: nothing said */
     bool dolby_vision, hdr10_plus;

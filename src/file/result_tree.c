@@ -1,6 +1,7 @@
 #include "file/result_tree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -67,11 +68,15 @@ static enum tree look(int parent, const char *name, int depth)
 
 enum tree tree_look(int parent, const char *name)
 {
+    errno = 0;
     return look(parent, name, 0);
 }
 
 static void remove_level(int parent, const char *name, int depth)
 {
+    /* An empty one goes without a descriptor, which there may be none for. */
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
+        return;
     DIR *dir = depth > TREE_DEPTH_MAX ? NULL : open_dir(parent, name);
     if (!dir)
         return;

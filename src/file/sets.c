@@ -37,7 +37,7 @@ int sets_strip(AVPacket *pkt, bool hevc, const uint8_t *header, size_t header_si
     /* Sets stand in front of the first slice: what follows the last of them is not looked at. */
     struct nal_iter it;
     struct nal nal;
-    size_t kept = 0;
+    size_t units = 0;
     const uint8_t *rest = NULL;
     nal_iter_init(&it, pkt->data, (size_t)pkt->size, NAL_ANNEXB);
     while (nal_next(&it, &nal)) {
@@ -46,15 +46,14 @@ int sets_strip(AVPacket *pkt, bool hevc, const uint8_t *header, size_t header_si
             break;
         if (is_set(nal, hevc) && in_header(nal, header, header_size))
             rest = nal.data + nal.size;
-        else if (!rest)
-            kept++;
+        units++;
     }
     if (!rest)
         return 0;
     const uint8_t *end = pkt->data + pkt->size;
     AVPacket *out = av_packet_alloc();
     /* Start codes of three bytes become four: one byte more a unit at most. */
-    if (!out || av_new_packet(out, pkt->size + (int)kept + 64) < 0 ||
+    if (!out || av_new_packet(out, pkt->size + (int)units) < 0 ||
         av_packet_copy_props(out, pkt) < 0) {
         av_packet_free(&out);
         return RGPU_ERROR_MEMORY;

@@ -84,8 +84,7 @@ static void warn_dropped(struct writer *w, const struct reader_track *t, const c
     const AVDictionaryEntry *file = av_dict_get(t->stream->metadata, "filename", NULL, 0);
     const char *what = file ? file->value : t->codec[0] ? t->codec : "unknown";
     warn(w, "%s %d (%s%s) cannot be stored in %s%s and is left out%s", kind_name(t), t->index, what,
-         language, container_is_webm(w->path) ? "WebM" : container_name(w->container), why,
-         remedy(w, t));
+         language, container_path_name(w->container, w->path), why, remedy(w, t));
 }
 
 static void warn_chapters(struct writer *w)
@@ -136,21 +135,6 @@ static void warn_late(struct writer *w, const struct lane *l)
 
 /* ---- which tracks --------------------------------------------------------------------------- */
 
-static bool webm_takes(const struct reader_track *t)
-{
-    switch (t->stream->codecpar->codec_id) {
-    case AV_CODEC_ID_VP8:
-    case AV_CODEC_ID_VP9:
-    case AV_CODEC_ID_AV1:
-    case AV_CODEC_ID_OPUS:
-    case AV_CODEC_ID_VORBIS:
-    case AV_CODEC_ID_WEBVTT:
-        return !t->is_cover;
-    default:
-        return false;
-    }
-}
-
 /* Subtitles that are drawn, not written. */
 static bool is_pictures(const struct reader_track *t)
 {
@@ -184,8 +168,7 @@ static bool keeps(struct writer *w, const struct lane *lane)
     bool takes = container_takes(w->container, t, NULL);
     if (!takes && t->kind == TRACK_SUBTITLE)
         takes = container_text_codec(w->container, id) != AV_CODEC_ID_NONE;
-    if (takes && container_is_webm(w->path))
-        takes = webm_takes(t);
+    takes = takes && container_path_allows(w->path, t);
     if (takes && t->is_cover && t->stream->attached_pic.size <= 0)
         takes = false;
     if (takes && w->container == CONTAINER_FLV && t->kind == TRACK_AUDIO) {
@@ -215,16 +198,10 @@ static bool keeps(struct writer *w, const struct lane *lane)
 
 static int check_encode(const struct writer *w, const char *codec, struct error *err)
 {
-    if (container_is_webm(w->path) && strcmp(codec, "av1") != 0 && strcmp(codec, "vp9") != 0 &&
-        strcmp(codec, "opus") != 0)
-        return error_set(err, RGPU_ERROR_PARAM,
-                         "WebM cannot hold %s; name an .mkv output, or use --codec av1 and --audio "
-                         "opus",
-                         codec);
-    if (!container_takes_codec(w->container, codec))
+    if (!container_path_takes_codec(w->container, w->path, codec))
         return error_set(err, RGPU_ERROR_PARAM,
                          "%s cannot hold %s; name an .mp4 or .mkv output, or choose another codec",
-                         container_name(w->container), codec);
+                         container_path_name(w->container, w->path), codec);
     return 0;
 }
 

@@ -41,7 +41,8 @@ static bool ends(const char *text, size_t size)
 static bool job_whole(const struct job_params *job)
 {
     for (int i = 0; i < RENDITIONS_MAX; i++)
-        if (!ENDS(job->renditions[i].codec) || !ENDS(job->renditions[i].profile))
+        if (!ENDS(job->renditions[i].codec) || !ENDS(job->renditions[i].profile) ||
+            !ENDS(job->renditions[i].name))
             return false;
     return ENDS(job->source.codec);
 }
@@ -52,7 +53,7 @@ bool message_whole(const struct message *msg)
         return false;
     switch (msg->type) {
     case MESSAGE_HELLO:
-        return ENDS(msg->hello->device) && ENDS(msg->hello->name);
+        return ENDS(msg->hello->device);
     case MESSAGE_JOB_CREATE:
         return job_whole(msg->job_params);
     case MESSAGE_PICTURE:

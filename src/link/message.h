@@ -13,14 +13,14 @@
 #include "base/error.h"
 #include "media/frame.h"
 #include "media/packet.h"
+#include "media/rate_cap.h"
 #include "media/rendition.h"
 #include "media/track.h"
 
 #define JOB_SLOTS_MAX 64
 #define JOB_WINDOW_MESSAGES 64
-#define JOB_WINDOW_FRAMES 16                 /* of raw input, where a message is a whole picture */
-#define JOB_CREDIT_BUNDLE 8                  /* a node gives credits back once it owes so many */
-#define RESULT_BYTES_MAX ((size_t)256 << 20) /* of one coded picture */
+#define JOB_WINDOW_FRAMES 16 /* of raw input, where a message is a whole picture */
+#define JOB_CREDIT_BUNDLE 8  /* a node gives credits back once it owes so many */
 
 struct job_params {
     struct track source; /* owned */
@@ -69,8 +69,6 @@ enum message_type {
 
 struct node_hello {
     char device[32]; /* "cpu", "cuda:0" */
-    char name[128];  /* model */
-    int cores;
 };
 
 struct message {
@@ -81,6 +79,7 @@ struct message {
     int64_t pts;
     uint64_t ordinal;
     uint16_t permille[RENDITIONS_MAX]; /* BEGIN: of the target bit rates; 1000 but after a redo */
+    struct rate_mark mark;             /* BEGIN: in front of the segment's first frame */
     struct packet packet;
     struct frame *frame;
     union { /* owned, one block a message, for the rare large ones */

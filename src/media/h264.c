@@ -446,6 +446,7 @@ static void add_sei(struct nal nal, struct h264_access_unit *au)
     bits_init_rbsp(&b, nal.data + 1, nal.size - 1);
     while (sei_next(&b, &sei)) {
         sei_read_hdr(&sei, &au->hdr);
+        sei_read_transfer(&sei, &au->transfer);
         if (sei.type != SEI_RECOVERY_POINT)
             continue;
         const uint32_t frames = bits_ue_max(&sei.payload, 65535);

@@ -137,8 +137,9 @@ struct h264_access_unit {
     bool field;               /* the first picture is a field */
     bool second_field;        /* it completes the frame of the access unit before */
     bool has_sps, has_pps, has_aud;
-    int damaged;    /* units that could not be parsed */
-    struct hdr hdr; /* from SEI messages */
+    int damaged;      /* units that could not be parsed */
+    struct hdr hdr;   /* from SEI messages, */
+    uint8_t transfer; /* and what they prefer over the SPS's; 0: nothing */
 };
 
 /* Looks at one access unit, or one packet of a container. `length_size`: see media/nal.h. The

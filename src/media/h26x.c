@@ -97,3 +97,14 @@ void sei_read_hdr(const struct sei *sei, struct hdr *hdr)
     if (!b.error)
         *hdr = h;
 }
+
+void sei_read_transfer(const struct sei *sei, uint8_t *transfer)
+{
+    struct bits b = sei->payload;
+    struct color color = {0};
+    if (sei->type != SEI_ALTERNATIVE_TRANSFER)
+        return;
+    h26x_color_points(&color, 0, bits_read(&b, 8), 0);
+    if (!b.error && color.transfer)
+        *transfer = color.transfer;
+}

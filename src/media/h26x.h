@@ -29,6 +29,7 @@ enum sei_type {
     SEI_RECOVERY_POINT = 6,
     SEI_MASTERING_DISPLAY = 137,
     SEI_CONTENT_LIGHT = 144,
+    SEI_ALTERNATIVE_TRANSFER = 147,
 };
 
 struct sei {
@@ -44,5 +45,9 @@ bool sei_next(struct bits *b, struct sei *ret);
 /* Adds mastering display colour volume and content light level to `hdr`; leaves it alone for other
  * types and for a payload that is cut short. */
 void sei_read_hdr(const struct sei *sei, struct hdr *hdr);
+
+/* Sets *transfer, a code point as struct color keeps it, to what is preferred over that of the SPS
+ * (H.264 D.2.32, H.265 D.3.39); leaves it alone as above, and where nothing is preferred. */
+void sei_read_transfer(const struct sei *sei, uint8_t *transfer);
 
 #endif

@@ -470,7 +470,7 @@ int hevc_parse_slice(const struct hevc_context *ctx, struct nal nal, struct hevc
     s.temporal_id = (uint8_t)((header & 7) - 1);
     s.first_in_picture = bits_flag(&b);
     if (is_irap(s.nal_type))
-        bits_skip(&b, 1); /* no_output_of_prior_pics_flag */
+        s.no_output_of_prior = bits_flag(&b);
     s.pps_id = (uint8_t)bits_ue_max(&b, HEVC_PPS_MAX - 1);
     if (b.error)
         return error_set(err, RGPU_ERROR_INPUT, "HEVC: a slice header is broken");
@@ -490,7 +490,8 @@ int hevc_parse_slice(const struct hevc_context *ctx, struct nal nal, struct hevc
 /* ---- access unit
  * ------------------------------------------------------------------------------------ */
 
-static void add_slice(const struct hevc_slice *slice, struct hevc_access_unit *au)
+static void add_slice(struct hevc_context *ctx, const struct hevc_slice *slice,
+                      struct hevc_access_unit *au)
 {
     if (au->slices == 0) {
         const unsigned type = slice->nal_type;
@@ -499,10 +500,12 @@ static void add_slice(const struct hevc_slice *slice, struct hevc_access_unit *a
         au->idr = type == HEVC_NAL_IDR_W_RADL || type == HEVC_NAL_IDR_N_LP;
         au->cra = type == HEVC_NAL_CRA;
         au->bla = type >= HEVC_NAL_BLA_W_LP && type <= HEVC_NAL_BLA_N_LP;
+        au->begins = au->irap && (!au->cra || ctx->ended);
         au->rasl = type == HEVC_NAL_RASL_N || type == HEVC_NAL_RASL_R;
         au->radl = type == HEVC_NAL_RADL_N || type == HEVC_NAL_RADL_R;
         au->reference = type >= HEVC_NAL_BLA_W_LP || (type & 1);
     }
+    ctx->ended = false;
     au->slices++;
     au->pictures += slice->first_in_picture;
     if (!slice->dependent)
@@ -517,6 +520,7 @@ static void add_sei(const struct hevc_context *ctx, struct nal nal, struct hevc_
     bits_skip(&b, 16);
     while (sei_next(&b, &sei)) {
         sei_read_hdr(&sei, &au->hdr);
+        sei_read_transfer(&sei, &au->transfer);
         if (sei.type == SEI_RECOVERY_POINT) {
             const int32_t poc = bits_se_range(&sei.payload, INT16_MIN, INT16_MAX);
             bits_skip(&sei.payload, 1); /* exact_match_flag */
@@ -551,11 +555,13 @@ static void add_unit(struct hevc_context *ctx, struct nal nal, struct hevc_acces
     struct hevc_slice slice;
     if (is_slice(type)) {
         if (hevc_parse_slice(ctx, nal, &slice, NULL) == 0)
-            add_slice(&slice, au);
+            add_slice(ctx, &slice, au);
         else
             au->damaged++;
     } else if (type == HEVC_NAL_SEI_PREFIX || type == HEVC_NAL_SEI_SUFFIX) {
         add_sei(ctx, nal, au);
+    } else if (type == HEVC_NAL_EOS || type == HEVC_NAL_EOB) {
+        ctx->ended = true;
     } else {
         au->has_vps |= type == HEVC_NAL_VPS;
         au->has_sps |= type == HEVC_NAL_SPS;

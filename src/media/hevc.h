@@ -42,6 +42,8 @@ enum hevc_nal_type {
     HEVC_NAL_SPS = 33,
     HEVC_NAL_PPS = 34,
     HEVC_NAL_AUD = 35,
+    HEVC_NAL_EOS = 36,
+    HEVC_NAL_EOB = 37,
     HEVC_NAL_SEI_PREFIX = 39,
     HEVC_NAL_SEI_SUFFIX = 40,
 };
@@ -111,7 +113,8 @@ enum hevc_slice_type { HEVC_SLICE_B, HEVC_SLICE_P, HEVC_SLICE_I };
 struct hevc_slice {
     uint8_t nal_type, temporal_id;
     bool first_in_picture, dependent;
-    uint8_t type; /* enum hevc_slice_type; not of a dependent segment */
+    bool no_output_of_prior; /* no_output_of_prior_pics_flag; of IRAP pictures */
+    uint8_t type;            /* enum hevc_slice_type; not of a dependent segment */
     uint8_t pps_id, sps_id;
     uint32_t address; /* coding tree blocks */
     bool output;      /* pic_output_flag */
@@ -122,6 +125,7 @@ struct hevc_context {
     struct hevc_vps vps[HEVC_VPS_MAX];
     struct hevc_sps sps[HEVC_SPS_MAX];
     struct hevc_pps pps[HEVC_PPS_MAX];
+    bool ended; /* the last unit seen by hevc_access_unit, but for headers, ended its sequence */
 };
 
 /* A VPS, SPS or PPS unit with its two header bytes. */
@@ -144,6 +148,9 @@ struct hevc_access_unit {
     struct hevc_slice first;  /* header of the first slice */
     uint32_t slice_types;     /* bit N: a slice of enum hevc_slice_type N is there */
     bool irap, idr, cra, bla; /* of the first picture; irap covers the others */
+    bool begins;              /* the first picture is IRAP and begins a coded video sequence: it is
+                               * IDR or BLA, or comes behind an end of sequence. A decoder leaves
+                               * out its RASL pictures (NoRaslOutputFlag of 8.1.3) */
     bool rasl;                /* leading picture that refers past the IRAP before it */
     bool radl;                /* leading picture that does not */
     bool reference;           /* other pictures of its sub-layer may refer to it */
@@ -154,11 +161,13 @@ struct hevc_access_unit {
     bool has_vps, has_sps, has_pps, has_aud;
     int8_t pic_struct; /* table D.2, of the picture timing SEI; -1 unknown */
     int damaged;       /* units that could not be parsed */
-    struct hdr hdr;    /* from SEI messages */
+    struct hdr hdr;    /* from SEI messages, */
+    uint8_t transfer;  /* and what they prefer over the SPS's; 0: nothing */
 };
 
 /* Looks at one access unit, or one packet of a container. `length_size`: see media/nal.h. The
- * context learns parameter sets. A unit that cannot be parsed is counted, not fatal.
+ * context learns parameter sets and remembers ends of sequences, so units must come in decoding
+ * order; zero `ended` after a seek. A unit that cannot be parsed is counted, not fatal.
  * INPUT only where the framing itself is broken. */
 int hevc_access_unit(struct hevc_context *ctx, const void *data, size_t size, unsigned length_size,
                      struct hevc_access_unit *ret, struct error *err);

@@ -11,6 +11,7 @@
 
 #define RENDITIONS_MAX 16
 #define BIT_RATE_BPS_MIN 1000 /* x264 and x265 count in whole kbit/s */
+#define BIT_RATE_BPS_MAX INT64_C(1000000000000)
 
 enum rate_control { RATE_QUALITY, RATE_VBR, RATE_CBR };
 
@@ -27,6 +28,7 @@ struct rendition_params {
     char profile[24];
     int bframes; /* -1: the preset's own; no matter to AV1 */
     bool low_latency;
+    char name[32]; /* the user's, for messages; empty: its number */
 };
 
 struct segment_done {

@@ -172,6 +172,7 @@ static int feed(struct lane *lane, struct message *msg)
         if (!lane->session && open_session(lane) != 0)
             return RGPU_ERROR_NODE;
         session_rates(lane->session, msg->permille);
+        session_mark(lane->session, &msg->mark);
         return session_begin(lane->session, msg->segment, msg->pts, msg->ordinal);
     case MESSAGE_SEGMENT_PACKET:
         return session_packet(lane->session, &msg->packet);

@@ -205,8 +205,6 @@ static void say_hello(struct node *node)
         snprintf(msg.hello->device, sizeof(msg.hello->device), "cpu");
     else
         snprintf(msg.hello->device, sizeof(msg.hello->device), "cuda:%d", node->params.device);
-    snprintf(msg.hello->name, sizeof(msg.hello->name), "%s", node->device.name);
-    msg.hello->cores = node->device.cores;
     link_send(node->link, &msg, -1);
     message_done(&msg);
 }

@@ -20,68 +20,20 @@ void key_rule_start(struct key_rule *k, int64_t start)
 {
     k->start = start;
     k->first = true;
+    k->due = false;
 }
 
-bool key_rule_next(struct key_rule *k, int64_t pts)
+bool key_rule_next(struct key_rule *k, int64_t pts, bool kept, bool asked)
 {
     /* The factors are 2^61, 2^31 and 2^20: no overflow. */
     int128 us = (int128)(pts - k->start) * k->time_base.num * 1000000;
     int64_t index = (int64_t)floor_div(us, (int128)k->time_base.den * k->gop_us);
-    bool key = k->first || index != k->index;
+    k->due |= asked || (!k->first && index != k->index);
+    const bool key = k->first || (k->due && kept);
+    k->due &= !key;
     k->first = false;
     k->index = index;
     return key;
-}
-
-void rate_cap_init(struct rate_cap *cap, struct rational time_base, struct rational source,
-                   struct rational max)
-{
-    *cap = (struct rate_cap){.all = true, .rate = source, .time_base = time_base};
-    if (max.den <= 0 || max.num <= 0)
-        return;
-    bool known = source.den > 0 && source.num > 0;
-    int64_t have = (int64_t)source.num * max.den;
-    int64_t want = (int64_t)max.num * source.den;
-    if (known && (int128)have * 100 <= (int128)want * 101)
-        return;
-    cap->all = false;
-    if (!known) {
-        cap->rate = max;
-        cap->slot = (struct rational){max.den, max.num};
-        cap->tolerance = 8;
-        return;
-    }
-    int128 divisor = ((int128)have * 999 + (int128)want * 1000 - 1) / ((int128)want * 1000);
-    const int128 divisor_max = 100000;
-    if (divisor > divisor_max)
-        divisor = divisor_max;
-    cap->rate = rational_reduce(source.num, (int64_t)source.den * (int64_t)divisor);
-    cap->slot = (struct rational){cap->rate.den, cap->rate.num};
-    cap->tolerance = 2 * (int32_t)divisor;
-}
-
-bool rate_cap_keep(struct rate_cap *cap, int64_t pts, bool key)
-{
-    if (cap->all)
-        return true;
-    if (key) {
-        cap->base = pts;
-        cap->last = 0;
-        return true;
-    }
-    /* floor(time / slot + 1 / tolerance). Beyond 2^45 ticks since the key frame the exact form
-     * could overflow (2^45 * 2^31 * 2^31 * 2^18 fits); a frame so far away has a slot of its own
-     * anyway. */
-    int64_t since = pts - cap->base;
-    if (since > (int64_t)1 << 45 || since < 0)
-        return true;
-    int128 unit = (int128)cap->time_base.den * cap->slot.num;
-    int128 ticks = (int128)since * cap->time_base.num * cap->slot.den;
-    int64_t slot = (int64_t)floor_div(ticks * cap->tolerance + unit, unit * cap->tolerance);
-    if (slot <= cap->last)
-        return false;
-    cap->last = slot;
-    return true;
 }
 
 int64_t gapless_clock_next(struct gapless_clock *c, int64_t pts, int64_t duration, bool follows)

@@ -1,5 +1,5 @@
-/* Which source frames become key frames, which ones a slower rendition keeps, and the clock that
- * encoders see. Pure rules over time stamps; the only state is what is named here.
+/* Which source frames become key frames, and the clock that encoders see. Pure rules over time
+ * stamps; the only state is what is named here.
  *
  * Threads: none of its own. Memory: no allocation. Limits: time stamps within +-PTS_LIMIT. */
 #ifndef TRANSCODE_CADENCE_H
@@ -15,12 +15,14 @@
 
 /* ---- key frames ---- */
 
-/* Key frame at the first frame of a segment, and where floor((pts - start) / gop) changes. */
+/* Key frame at the first frame of a segment, and where floor((pts - start) / gop) changes: at that
+ * frame, or at the first one behind it that all renditions keep, so that all have theirs there. */
 struct key_rule {
     struct rational time_base;
     int64_t gop_us; /* > 0 */
     int64_t start, index;
     bool first; /* the next frame is the first of its segment */
+    bool due;   /* a key frame is, and no frame that all keep has come yet */
 };
 
 void key_rule_init(struct key_rule *k, struct rational time_base, int64_t gop_us);
@@ -28,29 +30,8 @@ void key_rule_init(struct key_rule *k, struct rational time_base, int64_t gop_us
 /* A segment begins at `start`. */
 void key_rule_start(struct key_rule *k, int64_t start);
 
-/* Decision for the next frame. */
-bool key_rule_next(struct key_rule *k, int64_t pts);
-
-/* ---- frame rate ---- */
-
-/* Source time since the last key frame is cut into slots, and the first frame of each slot is kept.
- * With a known source rate a slot is a whole number of source frames, and frames may be half a
- * frame off their place; else a slot is one frame of the maximum, with an eighth of tolerance.
- * The choice depends on the frame's time and the key frame's only, not on what came before. */
-struct rate_cap {
-    bool all;                        /* nothing to drop */
-    struct rational rate;            /* what comes out, nominally; den 0 unknown */
-    struct rational time_base, slot; /* seconds a tick, seconds a slot (num up to int32) */
-    int32_t tolerance;               /* one part in so many of a slot */
-    int64_t base, last;              /* the key frame's pts; slot of the last kept frame */
-};
-
-/* `source` and `max` with den 0: unknown, and none. */
-void rate_cap_init(struct rate_cap *cap, struct rational time_base, struct rational source,
-                   struct rational max);
-
-/* Decision for the next frame; key frames are always kept. */
-bool rate_cap_keep(struct rate_cap *cap, int64_t pts, bool key);
+/* Decision for the next frame. `kept`: by all renditions; `asked`: somebody wants a key frame. */
+bool key_rule_next(struct key_rule *k, int64_t pts, bool kept, bool asked);
 
 /* ---- the encoders' clock ---- */
 

@@ -1,7 +1,7 @@
 #include "transcode/plan.h"
 
 #include "media/bucket.h"
-#include "transcode/cadence.h"
+#include "media/rate_cap.h"
 #include "transcode/picture.h"
 
 #include <math.h>
@@ -26,6 +26,11 @@ static int check_rendition(const struct rendition_params *r, int index,
     if (!rational_sane(r->frame_rate_max))
         return error_set(err, RGPU_ERROR_PARAM, "rendition %d: frame rate %d/%d is negative", index,
                          r->frame_rate_max.num, r->frame_rate_max.den);
+    if (r->bit_rate_bps < 0 || r->bit_rate_bps > BIT_RATE_BPS_MAX || r->bit_rate_max_bps < 0 ||
+        r->bit_rate_max_bps > BIT_RATE_BPS_MAX || r->vbv_bits < 0 || r->vbv_bits > BIT_RATE_BPS_MAX)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "rendition %d: bit rates and buffer: give 0 to %lld bit/s", index,
+                         (long long)BIT_RATE_BPS_MAX);
     if (!memchr(r->codec, 0, sizeof(r->codec)) || !memchr(r->profile, 0, sizeof(r->profile)))
         return error_set(err, RGPU_ERROR_PARAM, "rendition %d: codec or profile is not a string",
                          index);
@@ -56,8 +61,10 @@ int plan_check(const struct session_params *params, const struct codec_backend *
          picture->width > FRAME_SIZE_MAX || picture->height > FRAME_SIZE_MAX))
         return error_set(err, RGPU_ERROR_PARAM, "a picture of %dx%d in format %d is not possible",
                          picture->width, picture->height, (int)picture->format);
-    if (params->gop_us < 0 || params->threads < 0)
-        return error_set(err, RGPU_ERROR_PARAM, "key frame distance and threads: give 0 or more");
+    if (params->gop_us < 0 || params->threads < 0 || params->threads > SESSION_THREADS_MAX)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "key frame distance: give 0 or more; threads: 0 to %d",
+                         SESSION_THREADS_MAX);
     for (int i = 0; i < params->renditions_count; i++) {
         int r = check_rendition(&params->renditions[i], i, backend, source->format, err);
         if (r)
@@ -87,7 +94,8 @@ int plan_threads(const struct encoder_params *encoders, int count, int index, in
         return 1;
     double sum = 0, own = 0;
     for (int i = 0; i < count; i++) {
-        double rate = encoders[i].frame_rate.num > 0 ? rational_double(encoders[i].frame_rate) : 30;
+        const struct rational r = encoders[i].frame_rate;
+        double rate = r.num > 0 && r.den > 0 ? rational_double(r) : 30;
         double pixels = (double)encoders[i].width * encoders[i].height * rate;
         sum += pixels;
         if (i == index)
@@ -179,6 +187,9 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
 {
     *plan = (struct plan){0};
     const struct track *source = &params->source;
+    struct rate_cap cap;
+    rate_cap_init(&cap, source->time_base, source->frame_rate, params->renditions,
+                  params->renditions_count);
     for (int i = 0; i < params->renditions_count; i++) {
         const struct rendition_params *r = &params->renditions[i];
         struct encoder_params *e = &plan->encoders[i];
@@ -186,15 +197,13 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
         if (format == PIXEL_NONE)
             return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s has no %s encoder that takes %s",
                              backend->name, r->codec, pixel_info(picture->format)->name);
-        struct rate_cap cap;
-        rate_cap_init(&cap, source->time_base, source->frame_rate, r->frame_rate_max);
         *e = (struct encoder_params){
             .device = params->device,
             .width = r->width,
             .height = r->height,
             .format = format,
             .time_base = source->time_base,
-            .frame_rate = cap.rate,
+            .frame_rate = cap.rates[i],
             .sample_aspect = plan_aspect(picture->sample_aspect, picture->width, picture->height,
                                          r->width, r->height),
             .color = picture_color(picture),
@@ -207,7 +216,7 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .quality = r->quality,
             .speed = r->speed,
             .bframes = r->bframes,
-            .gop_frames_usual = gop_frames(params->gop_us, cap.rate),
+            .gop_frames_usual = gop_frames(params->gop_us, cap.rates[i]),
             .low_latency = params->low_latency || r->low_latency,
             .global_headers = true,
         };

@@ -116,12 +116,12 @@ static int init_stages(struct session *s, struct error *err)
         r = channel_init(&s->output, SESSION_OUTPUT_ITEMS, sizeof(struct session_output));
     windows_init(&s->decode.windows);
     key_rule_init(&s->scale.key, s->params.source.time_base, gop_us);
+    rate_cap_init(&s->scale.cap, s->params.source.time_base, s->params.source.frame_rate,
+                  s->params.renditions, s->params.renditions_count);
     for (int i = 0; !r && i < s->params.renditions_count; i++) {
         struct encode_stage *e = &s->encoders[i];
         e->session = s;
         e->rendition = i;
-        rate_cap_init(&s->scale.caps[i], s->params.source.time_base, s->params.source.frame_rate,
-                      s->params.renditions[i].frame_rate_max);
         r = channel_init(&e->work, SESSION_QUEUE_FRAMES, sizeof(struct work));
         if (!r)
             r = flight_init(&e->flight);
@@ -230,12 +230,18 @@ int session_begin(struct session *s, uint32_t segment, int64_t start_pts, uint64
     struct feed feed = {
         .type = FEED_BEGIN, .segment = segment, .pts = start_pts, .ordinal = first_ordinal};
     memcpy(feed.permille, s->permille, sizeof(feed.permille));
+    feed.mark = s->mark;
     return feed_item(s, &feed);
 }
 
 void session_rates(struct session *s, const uint16_t *permille)
 {
     memcpy(s->permille, permille, sizeof(s->permille));
+}
+
+void session_mark(struct session *s, const struct rate_mark *mark)
+{
+    s->mark = *mark;
 }
 
 int session_packet(struct session *s, struct packet *pkt)

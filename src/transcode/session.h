@@ -25,7 +25,9 @@
  * so.
  *
  * Key frames: one decision per source frame, shared by all renditions: at the first frame of a
- * segment, and where floor((pts - segment start) / gop) changes.
+ * segment, and where floor((pts - segment start) / gop) changes, or somebody asks for one; there at
+ * the first frame that all renditions keep. A segment should begin with such a frame: its first one
+ * is kept by all in any case.
  *
  * Threads: one thread feeds (begin, packet, frame, tail, end, drain), one other receives; cancel
  * from any. Memory: RENDITIONS_MAX renditions; queues of SESSION_QUEUE_FRAMES frames (as many of
@@ -36,6 +38,7 @@
 
 #include "codec/codec.h"
 #include "media/digest.h"
+#include "media/rate_cap.h"
 
 /* Between two stages. Short, so that a picture is still in the cache when the next stage reads it:
  * with 4, one rung of 1080p takes 3 % more CPU time. */
@@ -44,6 +47,7 @@
 #define SESSION_OUTPUT_ITEMS 64
 #define SESSION_NOTE_MAX 160
 #define SESSION_GOP_US 2000000
+#define SESSION_THREADS_MAX 2048
 
 struct session_params {
     enum device_kind device_kind;
@@ -61,7 +65,7 @@ struct session_params {
     bool raw_input;    /* fed with frames: no decoder is opened */
     bool rising_times; /* a frame that is not behind the one before is an error; else left out */
     bool strip_dynamic_hdr; /* else HDR10+ or Dolby Vision in the source is an error */
-    int threads;            /* processors to count on; 0: all */
+    int threads;            /* processors to count on, SESSION_THREADS_MAX at most; 0: all */
 };
 
 enum session_output_type {
@@ -98,6 +102,10 @@ int session_open(struct session **ret, const struct session_params *params, stru
  * `start_pts` PTS_NONE: from the first frame; without a tail, or with `end_pts` PTS_NONE or
  * INT64_MAX, to the last. */
 int session_begin(struct session *s, uint32_t segment, int64_t start_pts, uint64_t first_ordinal);
+
+/* Where the count of frames stands in front of the segment that begins next (media/rate_cap.h):
+ * what a slower rendition keeps depends on it. Zero is the start: the film begins there. */
+void session_mark(struct session *s, const struct rate_mark *mark);
 
 /* Bit rates of the segments that begin after this call, in thousandths of each rendition's target
  * (RENDITIONS_MAX values; 1000 is the start). An encoder whose rate changes is drained and opened

@@ -373,6 +373,7 @@ static int begin(struct session *s, const struct feed *feed, struct error *err)
     ticket->start_pts = feed->pts;
     ticket->follows = follows;
     memcpy(ticket->permille, feed->permille, sizeof(ticket->permille));
+    ticket->mark = feed->mark;
     windows_begin(&d->windows, feed->pts, ticket);
     d->joined = true;
     d->held_due = follows;

@@ -1,4 +1,5 @@
 /* Last stage, one for each rendition: frames to packets, with the source's time put back. */
+#include <stdio.h>
 #include <string.h>
 
 #include "transcode/stages.h"
@@ -6,11 +7,14 @@
 /* Puts the rendition's name before an encoder's error. */
 static int name_error(const struct encode_stage *e, int code, struct error *err)
 {
-    struct error plain = *err;
+    const struct error plain = *err;
+    char number[16];
+    const char *name = e->session->params.renditions[e->rendition].name;
     if (!plain.text[0])
         return code;
-    return error_set(err, code, "rendition %d (%s %dx%d): %.400s", e->rendition, e->params.codec,
-                     e->params.width, e->params.height, plain.text);
+    snprintf(number, sizeof(number), "%d", e->rendition);
+    return error_set(err, code, "rendition %s (%s %dx%d): %.400s", name[0] ? name : number,
+                     e->params.codec, e->params.width, e->params.height, plain.text);
 }
 
 static int give_header(struct encode_stage *e, const struct ticket *ticket)
@@ -83,7 +87,8 @@ static int give_packet(struct encode_stage *e, struct packet *pkt, struct error 
         .type = SESSION_PACKET, .segment = ticket->segment, .packet = packet_move(pkt)};
     out.packet.pts = entry.pts;
     out.packet.dts = PTS_NONE;
-    out.packet.duration = entry.duration;
+    /* Times that are that far apart are possible, but no duration. */
+    out.packet.duration = entry.duration <= PTS_LIMIT ? entry.duration : 0;
     out.packet.rendition = (uint32_t)e->rendition;
     out.packet.ordinal = (uint64_t)ticket->done.packets[e->rendition]++;
     r = channel_push(&e->session->output, &out);

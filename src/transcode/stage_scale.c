@@ -79,16 +79,17 @@ static int prepare_scaler(struct session *s, const struct work *w, struct error 
 /* ---- frames --------------------------------------------------------------------------------- */
 
 /* Hands a scaled frame to its encoder. Where frames are dropped, each waits for the next kept one
- * to learn its duration; in low latency it gets its slot's instead. Takes the frame. */
+ * to learn its duration; in low latency it gets its rate's instead. Takes the frame. */
 static int give(struct session *s, int rendition, const struct work *work)
 {
     struct scale_stage *st = &s->scale;
-    const struct rate_cap *cap = &st->caps[rendition];
-    if (cap->all)
+    if (!st->cap.divisors[rendition])
         return push_work(s, rendition, work);
     if (st->plan.encoders[rendition].low_latency) {
         struct work timed = *work;
-        timed.duration = rational_rescale(1, cap->slot, cap->time_base, ROUND_NEAREST);
+        const struct rational rate = st->cap.rates[rendition];
+        timed.duration = rational_rescale(1, (struct rational){rate.den, rate.num},
+                                          s->params.source.time_base, ROUND_NEAREST);
         return push_work(s, rendition, &timed);
     }
     struct work ready = st->deferred[rendition];
@@ -112,16 +113,6 @@ static int flush_deferred(struct session *s)
         r = push_work(s, i, &ready);
     }
     return r;
-}
-
-/* Who keeps the frame. */
-static uint32_t choose(struct session *s, int64_t pts, bool key)
-{
-    uint32_t mask = 0;
-    for (int i = 0; i < s->params.renditions_count; i++)
-        if (rate_cap_keep(&s->scale.caps[i], pts, key))
-            mask |= 1u << i;
-    return mask;
 }
 
 /* Scales into `scaled` for the renditions in `mask`. The frame's pts and key flag are the encoders'
@@ -149,17 +140,20 @@ static int scale_frame(struct session *s, struct work *w, struct error *err)
         const int64_t start = w->ticket->start_pts;
         key_rule_start(&st->key, start < -PTS_LIMIT ? w->pts : start);
         st->ticket = w->ticket;
+        st->mark = w->ticket->mark;
         st->interlaced = false;
     }
     if (w->duration <= 0)
         w->duration = s->nominal_duration;
     /* Who feeds frames may ask for more key frames than the rule makes. */
     const bool asked = s->params.raw_input && w->frame->flags & FRAME_KEY;
-    const bool key = key_rule_next(&st->key, w->pts) || asked;
+    /* Each rendition's segment begins with its first frame. */
+    const uint32_t all = rate_cap_all(&st->cap), kept = rate_cap_next(&st->cap, &st->mark, w->pts);
+    const uint32_t mask = first ? all : kept;
+    const bool key = key_rule_next(&st->key, w->pts, mask == all, asked);
     const int64_t clock =
         gapless_clock_next(&st->clock, w->pts, w->duration, !first || w->ticket->follows);
     st->end_pts = w->pts + w->duration;
-    const uint32_t mask = choose(s, w->pts, key);
     struct frame *scaled[RENDITIONS_MAX] = {0};
     int r = 0;
     if (mask) {

@@ -35,6 +35,7 @@ struct feed {
     uint64_t ordinal;                  /* BEGIN */
     int64_t pts;                       /* BEGIN: start; TAIL: end */
     uint16_t permille[RENDITIONS_MAX]; /* BEGIN: see session_rates */
+    struct rate_mark mark;             /* BEGIN: see session_mark */
 };
 
 /* A segment, or a drain, on its way through the stages. */
@@ -47,6 +48,7 @@ struct ticket {
     int64_t start_pts;
     bool follows;                      /* directly on the segment before it */
     uint16_t permille[RENDITIONS_MAX]; /* of the target bit rates */
+    struct rate_mark mark;             /* in front of its first frame */
     struct segment_done done;     /* the decoder's part; packets[r] is rendition r's thread's */
     int64_t sent[RENDITIONS_MAX]; /* frames given to encoder r; its thread's */
     bool closed[RENDITIONS_MAX];  /* no more will come for r; its thread's */
@@ -99,7 +101,8 @@ struct scale_stage {
     int64_t end_pts;        /* of its last frame: time stamp and duration */
     struct key_rule key;
     struct gapless_clock clock;
-    struct rate_cap caps[RENDITIONS_MAX];
+    struct rate_cap cap;
+    struct rate_mark mark;
     struct work deferred[RENDITIONS_MAX]; /* waits for its duration; frame NULL: none */
 };
 
@@ -129,6 +132,7 @@ struct session {
     bool decode_running, scale_running;
     bool begun, tailed;                /* the feeder's: a segment is open; its end is known */
     uint16_t permille[RENDITIONS_MAX]; /* the feeder's: for segments to come */
+    struct rate_mark mark;             /* the feeder's: as well */
 
     pthread_mutex_t lock;
     struct error error;     /* protected by `lock`, as all below; code 0: none yet */

@@ -58,7 +58,7 @@ class Params(unittest.TestCase):
                      "--profile", "main10", "--bframes", "0", "--upscale", "--audio", "opus:96",
                      "--map", "v,a:0", "--start", "1:00:01.5", "--duration=90", "--device", "cuda:1",
                      "--jobs", "3", "--segment", "4", "--deinterlace", "off", "--strip-dynamic-hdr",
-                     "--threads", "2", "-y", "--quiet", "--verify")
+                     "--threads", "2", "--overwrite", "--quiet", "--verify")
         rung = "640x0 fps=23.976 kbps=0 q=-1 hevc_nvenc p6 main10 b=-1"
         self.assertEqual(got, {
             "input": "fake:", "output": "out/", "device": "cuda:1", "audio": "opus:96",
@@ -67,6 +67,9 @@ class Params(unittest.TestCase):
             "verify": "1", "strip": "1", "threads": "2", "rungs": "3", "rung0": "1080p " + rung,
             "rung1": "source 0x0 fps=0.000 kbps=0 q=0 (null) p0 (null) b=0",
             "rung2": "360p " + rung})
+
+    def test_overwrite_has_a_letter(self):
+        self.assertEqual(params("fake:", "o", "-y")["overwrite"], "1")
 
     def test_the_last_one_counts(self):
         self.assertIn("kbps=7 ", params("fake:", "o", "--bitrate", "5", "--bitrate=7")["rung0"])
@@ -94,6 +97,10 @@ class Exits(unittest.TestCase):
         self.one_line(rgpu("transcode", "a"), 2, "IN OUT")
         self.one_line(rgpu("transcode", "a", "b", "--prest", "x"), 2, "did you mean '--preset'?")
         self.one_line(rgpu("transcode", "a", "b", "--preset", "721p"), 2, "'721p'", "720p")
+        for option, value in (("--quality", "-0"), ("--bframes", "-0"), ("--start", "-0"),
+                              ("--start", "-0:30"), ("--start", "-0.0")):
+            self.one_line(rgpu("transcode", "a", "b", option, value), 2, option, f"'{value}'")
+        self.one_line(rgpu("transcode", "a", "b", "--quality", "-1"), 2, "out of range")
         self.one_line(rgpu("trancode"), 2, "did you mean 'transcode'?")
         self.one_line(rgpu("help", "prob"), 2, "did you mean 'probe'?")
         self.one_line(rgpu("devices", "x"), 2, "too many")
@@ -114,6 +121,11 @@ class Exits(unittest.TestCase):
             self.assertEqual(rgpu(verb, "--help").stdout.decode(), help_text)
             self.assertIn(f"Usage: rgpu {verb}", help_text)
             self.assertLessEqual(max(map(len, help_text.splitlines())), 80, verb)
+
+    def test_help_has_the_exit_codes(self):
+        codes = rgpu("help").stdout.decode().split("Exit codes:\n")[1]
+        self.assertEqual(rgpu("help", "transcode").stdout.decode().split("Exit codes:\n")[1], codes)
+        self.assertEqual(len(codes.splitlines()), 9)
 
     def test_standard_output_that_fails(self):
         with open("/dev/full", "wb") as full:
@@ -190,6 +202,18 @@ class Shows(unittest.TestCase):
         self.assertEqual(summary["message"], "it ended with RGPU_ERROR_NO_SPACE\nand more")
         self.assertIn(b"rgpu: it ended", done.stderr)
 
+    def test_unknown_figures_are_null(self):
+        events = [json.loads(line) for line in rgpu("transcode", "fake:ms=1500,opening_ms=900", "o",
+                                                    "--json").stdout.splitlines()]
+        for key in "frames_per_second", "speed":
+            self.assertIsNone(events[0][key])
+            self.assertGreater(events[1][key], 0)
+        info = json.loads(rgpu("probe", "fake:size=0", "--json").stdout)
+        self.assertIsNone(info["size_bytes"])
+        self.assertIsNone(info["tracks"][0]["bitrate_bps"])
+        self.assertNotIn(" 0 B", rgpu("probe", "fake:size=0").stdout.decode())
+        self.assertEqual(json.loads(rgpu("probe", "fake:", "--json").stdout)["size_bytes"], 1)
+
     def test_unknown_length(self):
         events = rgpu("transcode", "fake:percent=-1,ms=100", "o", "--json").stdout.splitlines()
         self.assertIsNone(json.loads(events[0])["percent"])
@@ -241,10 +265,28 @@ class Signals(unittest.TestCase):
     def test_second_signal_ends_at_once(self):
         job = self.start("fake:ms=60000,deaf=1")
         job.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        time.sleep(1)
         self.assertIsNone(job.poll())       # it waits for a job that does not listen
         job.send_signal(signal.SIGTERM)
         self.assertEqual(job.wait(LIMIT), 143)
+
+    def test_a_signal_that_comes_twice_at_once_is_one(self):
+        for second in (signal.SIGTERM, signal.SIGINT):
+            job = self.start("fake:ms=60000")
+            job.send_signal(signal.SIGTERM)
+            job.send_signal(second)
+            out, err = job.communicate(timeout=LIMIT)
+            self.assertEqual(err, b"rgpu: stopped\n")
+            self.assertIn(job.returncode, (143, 128 + second))
+            self.assertEqual(json.loads(out.splitlines()[-1])["exit_code"], job.returncode)
+
+    def test_under_timeout(self):
+        # It signals the child, and then its group, in which the child is.
+        for _ in range(3):
+            done = subprocess.run(["timeout", "--preserve-status", "1", RGPU, "transcode", "fake:ms=60000",
+                                   "o", "--json"], capture_output=True, timeout=LIMIT)
+            self.assertEqual((done.returncode, done.stderr), (143, b"rgpu: stopped\n"))
+            self.assertEqual(json.loads(done.stdout.splitlines()[-1])["event"], "summary")
 
     def test_ignored_signal_stays_ignored(self):
         job = subprocess.Popen(["sh", "-c", 'trap "" HUP; exec "$0" transcode fake:ms=1000 o --json',
@@ -254,6 +296,17 @@ class Signals(unittest.TestCase):
         job.send_signal(signal.SIGHUP)
         job.communicate(timeout=LIMIT)
         self.assertEqual(job.returncode, 0)
+
+    def test_bench_stops_within_a_figure(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            job = subprocess.Popen([RGPU, "bench", "--seconds", "60"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, bufsize=0)
+            self.addCleanup(job.stdout.close)
+            self.addCleanup(job.stderr.close)
+            self.assertIn(b"Frames/s", job.stdout.readline())
+            job.send_signal(number)
+            out, err = job.communicate(timeout=LIMIT)
+            self.assertEqual((job.returncode, out, err), (128 + number, b"", b"rgpu: stopped\n"))
 
     def test_probe_stops(self):
         job = subprocess.Popen([RGPU, "probe", "fake:ms=60000"], stderr=subprocess.PIPE)
@@ -370,6 +423,11 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.offers("pr"), ["probe"])
         self.assertEqual(self.offers("help", "tr"), ["transcode"])
         self.assertEqual(self.offers("transcode", "--st"), ["--start", "--strip-dynamic-hdr"])
+        self.assertEqual(self.offers("devices", "-"), ["--json", "--help", "-h"])
+        self.assertEqual(self.offers("devices", "--"), ["--json", "--help"])
+        self.assertEqual(self.offers("transcode", "-y"), ["-y"])
+        self.assertEqual(self.offers("transcode", "-q"), [])
+        self.assertEqual(self.offers("transcode", "-yv"), [])
         self.assertEqual(self.offers("transcode", "--codec", "he"), ["hevc", "hevc_nvenc"])
         self.assertEqual(self.offers("transcode", "--codec", "=", "av1_"), ["av1_nvenc"])
         self.assertEqual(self.offers("transcode", "--codec", "="), self.offers("transcode", "--codec", ""))
@@ -404,6 +462,24 @@ class Documents(unittest.TestCase):
         for line in rgpu("help").stdout.decode().split("Exit codes:\n")[1].splitlines():
             code = line.split()[0]
             self.assertRegex(page, rf"(?m)^\.B {code}$")
+
+    def test_ends_of_names(self):
+        """Each end of a name that the library takes is in the help, the man page and the README."""
+        table = (ROOT / "src/file/container.c").read_text()
+        ends = re.findall(r'\{"(\.[a-z0-9]+)", CONTAINER_', table)
+        self.assertGreater(len(ends), 9)
+        for name, text in (("help", rgpu("help", "transcode").stdout.decode()),
+                           ("man page", (ROOT / "docs/man/rgpu.1").read_text()),
+                           ("README", (ROOT / "README.md").read_text()),
+                           ("error", (ROOT / "src/file/outputs.c").read_text())):
+            for end in ends:
+                self.assertRegex(text, re.escape(end) + r"\b", name)
+
+    def test_kinds_of_the_map(self):
+        letters = re.search(r'kind_letters\[\] = "([a-z]+)"', (ROOT / "src/api/select.c").read_text())[1]
+        page = (ROOT / "docs/man/rgpu.1").read_text()
+        for letter in letters:
+            self.assertRegex(page, rf"(?m)^\.BR {letter} \\ \(")
 
     def test_man_page_is_clean(self):
         try:

@@ -279,7 +279,7 @@ int rgpu_probe_open(rgpu_probe **ret, const char *path, int (*go_on)(void *opaqu
     p->points[1] = (struct rgpu_probe_point){2.002, 1};
     p->info = (struct rgpu_probe_info){.format = "matroska",
                                        .duration_seconds = 60,
-                                       .size_bytes = 1,
+                                       .size_bytes = atoi(setting(path, "size", "1")),
                                        .tracks_count = 2,
                                        .tracks = p->tracks,
                                        .frames = 1798,
@@ -330,6 +330,9 @@ int rgpu_bench(const char *device, double seconds,
         return RGPU_ERROR_DEVICE;
     }
     for (int i = 0; i < 3; i++) {
+        /* One that takes its time. */
+        if (seconds >= 10)
+            sleep((unsigned)seconds);
         if (result(opaque, &figure))
             return RGPU_ERROR_CANCELLED;
     }

@@ -92,11 +92,90 @@ class Real(unittest.TestCase):
         if os.path.exists("/dev/full"):
             self.assertEqual(run("sh", "-c", f'"{RGPU}" devices > /dev/full').returncode, 4)
 
+    def test_options_are_looked_at_before_the_input(self):
+        """Standard input stays open and silent: what is wrong anyway is said without it."""
+        out = self.folder / "early.mp4"
+        for options, told in ((("--quality", "60"), "quality 60"), (("--preset", "nope"), "nope"),
+                              (("--profile", "foo"), "baseline, main"), (("--verify",), "standard input"),
+                              (("--map", "x"), "'x'")):
+            with self.subTest(options=options), \
+                 subprocess.Popen([RGPU, "transcode", "-", out, *options], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+                try:
+                    self.assertEqual(job.wait(LIMIT), 2)
+                finally:
+                    job.kill()
+                self.assertRegex(job.stderr.read(), rf"\Argpu: [^\n]*{told}[^\n]*\n\Z")
+        done = subprocess.run([RGPU, "transcode", "pipe:0", out, "--verify"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=LIMIT)
+        self.assertIn("twice", self.done(done, 2).stderr)
+        self.assertFalse(out.exists())
+
+    def test_errors_name_the_rendition(self):
+        done = self.done(run(RGPU, "transcode", self.film, self.folder / "b.mp4", "--preset", "240p",
+                             "--profile", "baseline", "--bframes", "2"), 5)
+        self.assertIn("rendition 240p (h264 ", done.stderr)
+
+    def test_size_that_is_cut_is_said(self):
+        out = self.folder / "cut.mp4"
+        done = self.done(run(RGPU, "transcode", self.film, out, "--size", "1920x1080", "--speed", "p1"))
+        self.assertRegex(done.stderr, r"(?m)^warning: [^\n]*320x180[^\n]*1920x1080[^\n]*--upscale")
+        self.assertEqual(tracks(out)[0]["height"], 180)
+
+    def test_copy_has_no_device(self):
+        out = self.folder / "copy.mkv"
+        args = (RGPU, "transcode", self.film, out, "--ladder", "source", "-y")
+        self.assertRegex(self.done(run(*args)).stdout, rf"(?m)^{FRAMES} frames \(0:0{SECONDS}\) in [0-9.]+ s: ")
+        summary = json.loads(self.done(run(*args, "--json")).stdout.splitlines()[-1])
+        self.assertIsNone(summary["device"])
+
     def test_part(self):
         out = self.folder / "part.mp4"
         self.done(run(RGPU, "transcode", self.film, out, "--start", "0:00:01.02", "--duration", "1",
                       "--speed", "p1", "--quiet"))
         self.assertEqual(int(tracks(out)[0]["nb_read_packets"]), 25)
+
+    def test_siblings_of_the_containers(self):
+        """What other ends of the name mean: each is what players take it for, with all tracks."""
+        film = self.folder / "text.mkv"
+        (self.folder / "text.srt").write_text("1\n00:00:00,500 --> 00:00:02,000\nGood evening\n")
+        self.done(run("ffmpeg", "-v", "error", "-y", "-i", self.film, "-i", self.folder / "text.srt", "-map",
+                      "0", "-map", "1", "-c", "copy", film))
+        for name, options, kinds, codec in (
+                ("o.m4v", (), ["video", "audio", "subtitle"], "aac"),
+                ("o.mov", (), ["video", "audio", "subtitle"], "aac"),
+                ("o.MOV", ("--codec", "hevc"), ["video", "audio", "subtitle"], "aac"),
+                ("o-{}.webm", ("--codec", "av1"), ["video", "audio"], "opus"),
+                ("o.mts", (), ["video", "audio"], "aac"), ("o.m2ts", (), ["video", "audio"], "aac")):
+            with self.subTest(name=name):
+                done = self.done(run(RGPU, "transcode", film, self.folder / name, "--speed", "p1", "--json",
+                                     "--size", "160x90", "--verify", *options))
+                warnings = json.loads(done.stdout.splitlines()[-1])["warnings"]
+                self.assertEqual(len(warnings), "subtitle" not in kinds, warnings)
+                out = self.folder / name.replace("{}", "90p")
+                streams = tracks(out)
+                self.assertEqual([s["codec_type"] for s in streams], kinds)
+                self.assertEqual((int(streams[0]["nb_read_packets"]), streams[1]["codec_name"]),
+                                 (FRAMES, codec))
+                head = out.read_bytes()[:400]
+                if name[-3:].lower() == "mov":
+                    self.assertEqual(head[4:12], b"ftypqt  ")
+                if name[-3:] == "mts" or name[-4:] == "m2ts":
+                    self.assertEqual([head[4], head[196], head[388]], [0x47] * 3)
+                text = run("ffmpeg", "-v", "error", "-i", out, "-map", "0:s?", "-f", "srt", "-")
+                if "subtitle" in kinds:
+                    self.assertIn("00:00:00,500 --> 00:00:02,000\nGood evening", text.stdout)
+
+    def test_webm_and_mov_say_what_they_cannot_hold(self):
+        for out, options, told in (("h264.webm", (), "--codec av1"),
+                                   ("copied.webm", ("--ladder", "source"), "WebM"),
+                                   ("aac.webm", ("--codec", "av1", "--audio", "aac"), "opus"),
+                                   ("opus.mov", ("--audio", "opus"), "MOV")):
+            with self.subTest(out=out):
+                done = self.done(run(RGPU, "transcode", self.film, self.folder / out, *options), 2)
+                self.assertRegex(done.stderr, r"\Argpu: [^\n]+\n\Z")
+                self.assertIn(told, done.stderr)
+                self.assertFalse((self.folder / out).exists())
 
     def test_ctrl_c_leaves_nothing(self):
         folder = self.folder / "stopped"
@@ -146,6 +225,16 @@ class Real(unittest.TestCase):
         done = self.done(run(TRANSCODE, self.film, f"{out}/"))
         self.assertIn(f"{FRAMES} frames", done.stdout)
         self.assertTrue(list(out.rglob("*.m3u8")))
+
+    def test_example_while_the_input_is_opening(self):
+        with subprocess.Popen([TRANSCODE, "-", self.folder / "opening-{}.mp4"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+            first = job.stderr.readline()
+            job.stdin.close()
+            rest = job.stderr.read()
+            self.assertEqual(job.wait(LIMIT), 1)
+        self.assertEqual(first, "opening the input\n")
+        self.assertNotIn("-1%", rest)
 
     def test_example_stream(self):
         large, small = self.folder / "large.h264", self.folder / "small.h264"

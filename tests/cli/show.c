@@ -107,6 +107,7 @@ static void json_values(void **state)
     assert_non_null(out);
     json_begin(&j, NULL, '{');
     json_string(&j, "a\"", "q\" b\\ n\n \x7f e\xc3\xa9 \xf0\x9f\x98\x80");
+    json_string(&j, "none", NULL);
     json_string(&j, "bad", "\xff \xc3 \xc0\xaf \xed\xa0\x80 \xf8\x88");
     json_real(&j, "nan", NAN, 2);
     json_real(&j, "inf", INFINITY, 2);
@@ -124,10 +125,11 @@ static void json_values(void **state)
     json_line(&j);
     fclose(out);
     assert_string_equal(
-        text, "{\"a\\\"\":\"q\\\" b\\\\ n\\u000a \\u007f e\xc3\xa9 \xf0\x9f\x98\x80\","
-              "\"bad\":\"\\ufffd \\ufffd \\ufffd\\ufffd \\ufffd\\ufffd\\ufffd \\ufffd\\ufffd\","
-              "\"nan\":null,\"inf\":null,\"x\":1.0,\"no\":null,\"big\":-9223372036854775808,"
-              "\"t\":true,\"l\":[],\"w\":[\"h264 (libx264)\",\"hevc\",\"av1\"]}\n[]\n");
+        text,
+        "{\"a\\\"\":\"q\\\" b\\\\ n\\u000a \\u007f e\xc3\xa9 \xf0\x9f\x98\x80\",\"none\":null,"
+        "\"bad\":\"\\ufffd \\ufffd \\ufffd\\ufffd \\ufffd\\ufffd\\ufffd \\ufffd\\ufffd\","
+        "\"nan\":null,\"inf\":null,\"x\":1.0,\"no\":null,\"big\":-9223372036854775808,"
+        "\"t\":true,\"l\":[],\"w\":[\"h264 (libx264)\",\"hevc\",\"av1\"]}\n[]\n");
     free(text);
 }
 
@@ -185,11 +187,41 @@ static void table(void **state)
     free(text);
 }
 
+static const char *no_warning(void *opaque, int i)
+{
+    (void)opaque;
+    (void)i;
+    return NULL;
+}
+
+/* Where nothing is encoded there is no device. */
+static void device(void **state)
+{
+    static const char *const rows[][3] = {{"cpu", " s on cpu: ", "\"device\":\"cpu\""},
+                                          {"", "in 6.6 s: ", "\"device\":null"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        struct rgpu_progress p = sample(1);
+        assert_non_null(out);
+        snprintf(p.device, sizeof(p.device), "%s", rows[i][0]);
+        progress_table(out, &p);
+        progress_summary_json(out, &p, 0, "", 0, no_warning, NULL);
+        fclose(out);
+        assert_non_null(strstr(text, rows[i][1]));
+        assert_non_null(strstr(text, rows[i][2]));
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line_widths), cmocka_unit_test(line_texts), cmocka_unit_test(figures),
         cmocka_unit_test(json_values), cmocka_unit_test(table),      cmocka_unit_test(steps),
+        cmocka_unit_test(device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,7 @@ def asked_to_stop(rgpu, film, folder, name, number, wait, twice=False):
         return [], False
     child.send_signal(number)
     if twice:
+        time.sleep(0.6)     # sooner it would be taken for the same one
         child.send_signal(number)
     what = f"signal {number} {moment(wait)}, {name}"
     try:

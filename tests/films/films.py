@@ -448,6 +448,9 @@ film("mpeg2_open", "ts",
 film("mpeg4_avi", "avi",
      [*picture(3), *tone(3), "-c:v", "mpeg4", "-q:v", "5", "-g", "20", "-bf", "0", "-threads", "1",
       "-c:a", "libmp3lame", "OUT"], shows=lambda f: f["v"]["codec_name"] == "mpeg4")
+film("mpeg4_reordered", "avi",
+     [*picture(3), *tone(3), "-c:v", "mpeg4", "-q:v", "5", "-g", "20", "-bf", "2", "-threads", "1",
+      "-c:a", "libmp3lame", "OUT"], clock="order", shows=lambda f: "pts" not in f["video"][0])
 film("mpeg4_packed", "avi",
      [*picture(3), *tone(3), "-c:v", "libxvid", "-q:v", "5", "-g", "20", "-bf", "2", "-c:a",
       "libmp3lame", "OUT"], clock="order", shows=lambda f: "pts" not in f["video"][0])
@@ -476,6 +479,14 @@ for name, overlap, start in (("fifth", Fraction(1, 5), "1.8"), ("half", Fraction
           start, "-f", "mpegts", "TMP1"], ["cat", "TMP0", "TMP1", "OUT"],
          outputs=("mp4", "mkv", "ts", "hls"), overlap=overlap,
          shows=lambda f: any(b["dts"] < a["dts"] for a, b in zip(f["video"], f["video"][1:])))
+film("joined_far", "ts",
+     [*picture(2), *tone(2), *x264(CLOSED), *AAC, "-output_ts_offset", "100", "-f", "mpegts",
+      "TMP0"],
+     [*picture(2, more=",negate"), *tone(2, 660), *x264(CLOSED), *AAC, "-f", "mpegts", "TMP1"],
+     ["cat", "TMP0", "TMP1", "OUT"], outputs=("mp4", "mkv", "ts", "flv", "hls"),
+     overlap=Fraction(1, 1000),
+     # libavformat takes the second part's clock for one that has counted to its end.
+     shows=lambda f: f["video"][-1]["dts"] - f["video"][0]["dts"] > 2 ** 33 - 101 * 90000)
 film("late_audio_16x9", "mkv",
      [*picture(14, "10", "64x36"), "-itsoffset", "4", *tone(5, rate=16000),
       *x264(CLOSED, keyint=10), "-c:a", "aac", "-b:a", "16k", "OUT"], outputs=("mkv", "hls"),

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Sources that change in mid-film: at a joint of two segments or inside of one, on any number of
 lanes, the result has one header, all frames at their times, and the same pictures; and what is
-converted is what ffmpeg's own filters make of it.
+converted is what ffmpeg's own filters make of it. Where the first half comes once more behind the
+second, it becomes what it was at first.
 
     changes.py RGPU
 """
@@ -36,14 +37,14 @@ class Half:
         self.codec, self.compare = codec, compare
 
     def make(self, path, start):
-        params = f"keyint=25:min-keyint=25:scenecut=0:bframes=2:{self.color}"
+        params = ":".join(filter(None, ("keyint=25:min-keyint=25:scenecut=0:bframes=2", self.color)))
         if self.codec == "x265":
             params += ":log-level=error:pools=none:frame-threads=1"
         run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i",
              f"testsrc2=size={self.size[0]}x{self.size[1]}:rate=25:duration={FRAMES / 25},"
              "format=rgb24,hue=s=0.6", "-vf", self.filters, "-c:v", "lib" + self.codec, "-preset",
              "ultrafast", "-crf", "12", "-pix_fmt", self.pixels, "-threads", "1",
-             f"-{self.codec}-params", params, *self.options, "-output_ts_offset", start,
+             f"-{self.codec[:4]}-params", params, *self.options, "-output_ts_offset", start,
              "-mpegts_flags", "+initial_discontinuity", "-f", "mpegts", path])
 
 
@@ -69,6 +70,14 @@ KINDS = {
     "hdr": (FIRST_HDR, Half(TO_709, HDR.format(40000000), "yuv420p10le", codec="x265",
                             says="HDR metadata")),
 }
+# The headers of the first half say nothing of what those of the second one do.
+RETURNS = {
+    "colour ends": (Half("null", ""), Half("null", "colorprim=bt2020:transfer=smpte2084:"
+                                           "colormatrix=bt2020nc", says="colour", compare=False)),
+    "range ends": (Half("null", ""), Half("null", "fullrange=on", says="colour", compare=False)),
+    "RGB ends": (Half("null", "", "yuv444p"), Half("null", "", "gbrp", codec="x264rgb",
+                                                   says="pixel format", compare=False)),
+}
 
 
 def raw(path, out, filters="null", skip=0, pixels="yuv420p"):
@@ -89,14 +98,25 @@ def psnr(a, b, pixels):
     return min(float(value) for value in found.groups())
 
 
+def differs_again(shown):
+    """Whether the third part of the pictures is not what the first one is."""
+    digests = [digest for _, digest in shown]
+    return digests[:FRAMES] != digests[2 * FRAMES:]
+
+
 class Change:
     def __init__(self, rgpu, folder, kind):
         self.rgpu, self.folder, self.kind = rgpu, folder, kind
-        self.halves = KINDS[kind]
-        self.film = folder / f"{kind}.ts"
+        self.halves = KINDS.get(kind) or RETURNS[kind]
+        self.returns = kind in RETURNS
+        self.film = folder / f"{kind.replace(' ', '-')}.ts"
         parts = [folder / "first.ts", folder / "second.ts"]
         for half, part, start in zip(self.halves, parts, ("0", "2.4")):
             half.make(part, start)
+        if self.returns:
+            parts.append(folder / "third.ts")
+            self.halves[0].make(parts[2], "4.72")
+        self.frames = len(parts) * FRAMES
         self.film.write_bytes(b"".join(part.read_bytes() for part in parts))
         self.second = parts[1]
 
@@ -142,21 +162,23 @@ class Change:
             for name, value in found.items():
                 if first.setdefault((name, group), value) != value:
                     problems.append(f"{what}: other {name}: {value}, not {first[name, group]}")
-            if len(times) != 2 * FRAMES:
+            if len(times) != self.frames:
                 problems.append(f"{what}: {len(times)} frames")
             steps = {round(float(b - a), 3) for a, b in zip(times, times[1:])}
             if len(steps) != 2 or 0.04 not in steps:
                 problems.append(f"{what}: frames lie {steps} s apart")
             if self.halves[1].says not in said:
                 problems.append(f"{what}: does not say '{self.halves[1].says}': {said}")
-            if self.halves[1].compare and len(times) == 2 * FRAMES:
+            if self.halves[1].compare and len(times) == self.frames:
                 problems += [f"{what}: {line}" for line in self.converted(out)]
+            if self.returns and differs_again(shown):
+                problems.append(f"{what}: the first half is not the same when it comes again")
         return problems
 
 
 def main(rgpu):
     problems = []
-    for kind in KINDS:
+    for kind in (*KINDS, *RETURNS):
         with tempfile.TemporaryDirectory(prefix="changes-") as folder:
             problems += Change(rgpu, pathlib.Path(folder), kind).run()
     report(problems, "changes")

@@ -47,7 +47,8 @@ def check(root, work):
     source.write_text(pathlib.Path(SOURCE, "tests/install/version.c").read_text())
     programs = [build(FOUND["cc"], source, work / "c", *flags)]
     if FOUND["cxx"]:
-        programs.append(build([*FOUND["cxx"], "-x", "c++"], source, work / "cxx", *flags))
+        programs.append(build([*FOUND["cxx"], "-std=c++2a", "-x", "c++"], source, work / "cxx",
+                              *flags))
     # Our library static, what it needs shared: --static would want all of FFmpeg's own needs too.
     needed = output(PKG_CONFIG, "--print-requires-private", "rgpu", env=env).splitlines()
     needed = output(PKG_CONFIG, "--libs", *[line.split()[0] for line in needed]).split()

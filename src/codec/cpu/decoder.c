@@ -6,6 +6,7 @@
 
 #include "codec/cpu/avframe.h"
 #include "codec/cpu/backend.h"
+#include "codec/cpu/stream_watch.h"
 
 #define ERRORS_IN_A_ROW_MAX 256 /* then the caller gets to send more */
 
@@ -19,9 +20,15 @@ struct order {
 
 struct cpu_decoder {
     AVCodecContext *ctx;
-    AVPacket *packet; /* empty between calls, as `frame` */
+    AVPacket *packet; /* empty between calls, as `frame` but for `has_frame` */
     AVFrame *frame;
     struct avframe_converter converter;
+    struct stream_watch *watch; /* owned; NULL: the codec needs none */
+    struct stream_facts facts;  /* of the packet that is to be sent again */
+    bool has_facts;
+    bool fed;                      /* something is, or may be, inside */
+    bool turning;                  /* what is inside is being brought out, between two packets */
+    bool has_frame;                /* `frame` waits to be given */
     struct hdr hdr;                /* of the track, for frames that carry none */
     struct rational sample_aspect; /* the container's; num 0: the stream's own counts */
     bool draining;
@@ -177,6 +184,7 @@ static void decoder_close(void *handle)
     av_packet_free(&dec->packet);
     av_frame_free(&dec->frame);
     avframe_converter_done(&dec->converter);
+    stream_watch_free(&dec->watch);
     free(dec);
 }
 
@@ -192,8 +200,12 @@ static int open_codec(struct cpu_decoder *dec, const struct decoder_params *para
     dec->ctx = avcodec_alloc_context3(codec);
     dec->packet = av_packet_alloc();
     dec->frame = av_frame_alloc();
-    if (!dec->ctx || !dec->packet || !dec->frame || set_track(dec->ctx, track) != 0)
+    if (!dec->ctx || !dec->packet || !dec->frame || set_track(dec->ctx, track) != 0 ||
+        stream_watch_new(&dec->watch, track) != 0)
         return error_memory(err, "a decoder");
+#ifdef AV_CODEC_FLAG_COPY_OPAQUE
+    dec->ctx->flags |= AV_CODEC_FLAG_COPY_OPAQUE;
+#endif
     set_threads(dec->ctx, params);
     const int rc = avcodec_open2(dec->ctx, codec, NULL);
     if (rc == AVERROR(ENOMEM))
@@ -224,14 +236,40 @@ static int decoder_open(void **ret, const struct decoder_params *params, struct 
 
 /* ---- packets in ------------------------------------------------------------------------------ */
 
+/* Sends a packet together with a code that comes back with its frame. */
+static int send_coded(struct cpu_decoder *dec, uint32_t code)
+{
+#ifdef AV_CODEC_FLAG_COPY_OPAQUE
+    dec->packet->opaque = (void *)(uintptr_t)code;
+    return avcodec_send_packet(dec->ctx, dec->packet);
+#else
+    /* The packet before may still have to be decoded where this one is refused. */
+    const int64_t before = dec->ctx->reordered_opaque;
+    dec->ctx->reordered_opaque = code;
+    const int rc = avcodec_send_packet(dec->ctx, dec->packet);
+    if (rc == AVERROR(EAGAIN))
+        dec->ctx->reordered_opaque = before;
+    return rc;
+#endif
+}
+
+static uint32_t frame_code(const AVFrame *av)
+{
+#ifdef AV_CODEC_FLAG_COPY_OPAQUE
+    return (uint32_t)(uintptr_t)av->opaque;
+#else
+    return (uint32_t)av->reordered_opaque;
+#endif
+}
+
 /* Counts a packet that gives no frame; its time stamp goes with it, so that all others keep theirs.
  * Frame threads tell of a packet when they are given a later one. */
 static void packet_failed(struct cpu_decoder *dec)
 {
     struct order *o = &dec->order;
-    const unsigned delay = dec->ctx->active_thread_type == FF_THREAD_FRAME && !dec->draining
-                               ? (unsigned)dec->ctx->thread_count - 1
-                               : 0;
+    const bool threads = dec->ctx->active_thread_type == FF_THREAD_FRAME;
+    const unsigned delay =
+        threads && !dec->draining && !dec->turning ? (unsigned)dec->ctx->thread_count - 1 : 0;
     dec->stats.failed_packets++;
     if (delay < o->sent_count && delay < DECODER_THREADS_MAX)
         order_remove(o, o->sent[(o->sent_count - 1 - delay) % DECODER_THREADS_MAX]);
@@ -250,7 +288,67 @@ static int send_drain(struct cpu_decoder *dec, struct error *err)
     if (rc == AVERROR(ENOMEM))
         return error_memory(err, "draining the decoder");
     dec->draining = true;
+    dec->turning = dec->has_facts = false;
     return 0;
+}
+
+/* The next frame into `frame`. */
+static int receive_av(struct cpu_decoder *dec, struct error *err)
+{
+    for (int errors = 0; errors < ERRORS_IN_A_ROW_MAX;) {
+        const int rc = avcodec_receive_frame(dec->ctx, dec->frame);
+        if (rc == AVERROR(EAGAIN))
+            return RGPU_ERROR_AGAIN;
+        if (rc == AVERROR_EOF)
+            return RGPU_ERROR_END;
+        if (rc == AVERROR(ENOMEM))
+            return error_memory(err, "decoding a picture");
+        if (rc < 0) {
+            packet_failed(dec);
+            errors++;
+            continue;
+        }
+        /* Most decoders leave these out by themselves. */
+        if (dec->frame->flags & AV_FRAME_FLAG_DISCARD) {
+            av_frame_unref(dec->frame);
+            continue;
+        }
+        return 0;
+    }
+    return dec->draining || dec->turning ? RGPU_ERROR_END : RGPU_ERROR_AGAIN;
+}
+
+static void start_again(struct cpu_decoder *dec)
+{
+    avcodec_flush_buffers(dec->ctx);
+    dec->fed = dec->turning = false;
+}
+
+/* Looks at a packet before it is sent. AGAIN: frames of before are to be received first, and there
+ * is one. */
+static int watch(struct cpu_decoder *dec, const struct packet *pkt, struct error *err)
+{
+    if (dec->watch && !dec->has_facts) {
+        dec->facts = stream_watch_next(dec->watch, pkt);
+        dec->has_facts = true;
+    }
+    if (!dec->facts.drops_prior || !dec->fed)
+        return 0;
+    if (!dec->turning && !dec->has_frame) {
+        const int rc = avcodec_send_packet(dec->ctx, NULL);
+        if (rc == AVERROR(ENOMEM))
+            return error_memory(err, "draining the decoder");
+        dec->turning = rc != AVERROR(EAGAIN);
+        if (!dec->turning)
+            return RGPU_ERROR_AGAIN;
+    }
+    const int rc = dec->has_frame ? 0 : receive_av(dec, err);
+    if (rc == RGPU_ERROR_END) {
+        start_again(dec);
+        return 0;
+    }
+    dec->has_frame = rc == 0;
+    return rc == 0 ? RGPU_ERROR_AGAIN : rc;
 }
 
 static int decoder_send(void *handle, const struct packet *pkt, struct error *err)
@@ -270,16 +368,20 @@ static int decoder_send(void *handle, const struct packet *pkt, struct error *er
         dec->stats.failed_packets++;
         return 0;
     }
-    int rc = avpacket_wrap(dec->packet, pkt, err);
+    int rc = watch(dec, pkt, err);
+    if (rc == 0)
+        rc = avpacket_wrap(dec->packet, pkt, err);
     if (rc != 0)
         return rc;
-    rc = avcodec_send_packet(dec->ctx, dec->packet);
+    rc = send_coded(dec, dec->facts.color);
     av_packet_unref(dec->packet);
     if (rc == AVERROR(EAGAIN))
         return RGPU_ERROR_AGAIN;
     if (rc == AVERROR(ENOMEM))
         return error_memory(err, "decoding a packet");
     dec->stats.packets++;
+    dec->fed = true;
+    dec->has_facts = false;
     if (dec->by_order)
         order_sent(&dec->order,
                    pkt->flags & (PACKET_DISCARD | PACKET_SECOND_FIELD) ? PTS_NONE : pkt->dts);
@@ -307,6 +409,8 @@ static int give_frame(struct cpu_decoder *dec, struct frame **ret, struct error 
         pts = order_pop(&dec->order);
     const int64_t duration = av_duration(av);
     const struct hdr hdr = avframe_hdr(av, &dec->hdr);
+    if (dec->watch)
+        stream_watch_color(frame_code(av), dec->frame);
     struct frame *frame = NULL;
     const int rc = avframe_take(&dec->converter, dec->frame, &frame, err);
     if (rc != 0)
@@ -326,34 +430,26 @@ static int give_frame(struct cpu_decoder *dec, struct frame **ret, struct error 
 static int decoder_receive(void *handle, struct frame **ret, struct error *err)
 {
     struct cpu_decoder *dec = handle;
-    for (int errors = 0; errors < ERRORS_IN_A_ROW_MAX;) {
-        const int rc = avcodec_receive_frame(dec->ctx, dec->frame);
-        if (rc == AVERROR(EAGAIN))
+    if (!dec->has_frame) {
+        const int rc = receive_av(dec, err);
+        if (rc == RGPU_ERROR_END && dec->turning) {
+            start_again(dec);
             return RGPU_ERROR_AGAIN;
-        if (rc == AVERROR_EOF)
-            return RGPU_ERROR_END;
-        if (rc == AVERROR(ENOMEM))
-            return error_memory(err, "decoding a picture");
-        if (rc < 0) {
-            packet_failed(dec);
-            errors++;
-            continue;
         }
-        /* Most decoders leave these out by themselves. */
-        if (dec->frame->flags & AV_FRAME_FLAG_DISCARD) {
-            av_frame_unref(dec->frame);
-            continue;
-        }
-        return give_frame(dec, ret, err);
+        if (rc != 0)
+            return rc;
     }
-    return dec->draining ? RGPU_ERROR_END : RGPU_ERROR_AGAIN;
+    dec->has_frame = false;
+    return give_frame(dec, ret, err);
 }
 
 static void decoder_reset(void *handle)
 {
     struct cpu_decoder *dec = handle;
-    avcodec_flush_buffers(dec->ctx);
+    start_again(dec);
+    av_frame_unref(dec->frame);
     dec->ctx->flags &= ~AV_CODEC_FLAG_OUTPUT_CORRUPT;
+    dec->has_frame = dec->has_facts = false;
     dec->order.count = 0;
     dec->order.sent_count = 0;
     dec->draining = false;

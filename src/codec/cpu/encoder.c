@@ -33,7 +33,6 @@ struct cpu_encoder {
     unsigned first, count;
     int64_t first_pts, last_pts; /* valid once `frames_in` */
     int64_t frames_in;
-    int since_key; /* frames since the last key frame, with it */
     uint64_t ordinal;
     bool draining; /* by the caller's wish */
 };
@@ -170,8 +169,7 @@ static void set_fields(const struct cpu_encoder *enc, const struct frame *frame,
 
 static bool is_key(const struct cpu_encoder *enc, const struct frame *frame)
 {
-    return enc->frames_in == 0 || frame->flags & FRAME_KEY ||
-           (enc->params.gop_frames_max > 0 && enc->since_key >= enc->params.gop_frames_max);
+    return enc->frames_in == 0 || frame->flags & FRAME_KEY;
 }
 
 /* Gives one frame to the codec. AGAIN: it was not taken. */
@@ -214,7 +212,6 @@ static int feed(struct cpu_encoder *enc, struct frame *frame, struct error *err)
     enc->first_pts = first;
     enc->last_pts = frame->pts;
     enc->frames_in++;
-    enc->since_key = key ? 1 : enc->since_key + 1;
     return 0;
 }
 

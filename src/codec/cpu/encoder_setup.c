@@ -396,8 +396,7 @@ static void x265_options(const struct encoder_params *params, struct options *o)
  * bursts of several times the usual rate. */
 static int av1_interval(const struct encoder_params *params)
 {
-    const int known =
-        params->gop_frames_max > 0 ? params->gop_frames_max : params->gop_frames_usual;
+    const int known = params->gop_frames_usual;
     return known > 0 && known < AV1_INTERVAL_MAX / 8 ? 8 * known : AV1_INTERVAL_MAX;
 }
 

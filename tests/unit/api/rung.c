@@ -6,10 +6,12 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/rung.h"
+#include "codec/codec.h"
 
 static struct track source(int width, int height)
 {
@@ -146,8 +148,77 @@ static void test_what_is_refused_is_named(void **state)
     refused(&(struct rgpu_rung){.quality = 52}, "1 to 51");
     refused(&(struct rgpu_rung){.quality = 52, .codec = "hevc"}, "1 to 51");
     refused(&(struct rgpu_rung){.profile = "a-name-that-is-longer-than-all"}, "--profile");
+    refused(&(struct rgpu_rung){.profile = "high", .codec = "hevc"}, "main444-12");
+    refused(&(struct rgpu_rung){.profile = "main1"}, "main1");
+    refused(&(struct rgpu_rung){.profile = "main, high"}, "main, high");
     refused(&(struct rgpu_rung){.fps_max = (double)NAN}, "frame rate");
     refused(&(struct rgpu_rung){.bitrate_kbps = -5}, "-5");
+}
+
+/* All profiles that the software encoders know, and no others. */
+static void test_profiles(void **state)
+{
+    static const char *const codecs[] = {"h264", "hevc", "av1"};
+    const struct encoder_ops *ops = codec_backend(DEVICE_CPU)->encoder;
+    (void)state;
+    for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++) {
+        const struct rgpu_rung want = {.codec = codecs[i], .profile = "foo"};
+        struct encoder_params params = {.width = 128,
+                                        .height = 128,
+                                        .format = ops->format(codecs[i], "", PIXEL_YUV420P),
+                                        .time_base = {1, 25},
+                                        .rate = RATE_QUALITY,
+                                        .quality = 30,
+                                        .bframes = -1,
+                                        .profile = "foo"};
+        struct error ours = {0}, theirs = {0};
+        void *encoder = NULL;
+        if (params.format == PIXEL_NONE)
+            continue; /* no such encoder here */
+        snprintf(params.codec, sizeof(params.codec), "%s", codecs[i]);
+        assert_int_equal(rung_check_ladder(&want, 1, &ours), RGPU_ERROR_PARAM);
+        assert_int_not_equal(ops->open(&encoder, &params, &theirs), 0);
+        const char *list = strstr(theirs.text, "one of "), *known = strstr(ours.text, "one of ");
+        assert_non_null(list);
+        assert_non_null(known);
+        assert_string_equal(known, list);
+    }
+    const struct track track = source(1920, 1080);
+    const struct rung rung = resolve(&track, &(struct rgpu_rung){.profile = "high422"});
+    assert_string_equal(rung.rendition.profile, "high422");
+}
+
+static void test_larger_than_the_source(void **state)
+{
+    static const struct {
+        struct rgpu_rung want;
+        bool is_cut;
+        const char *text;
+    } rows[] = {{{.width = 1920}, true, "1920x"},
+                {{.height = 722}, true, "x722"},
+                {{.width = 1282, .height = 722}, true, "1282x722"},
+                {{.width = 1280, .height = 2000}, false, "1280x2000"},
+                {{.width = 1279}, false, "1279x"},
+                {{.preset = "4k"}, false, "x0"},
+                {{.preset = "4k", .height = 1080}, true, "x1080"}};
+    struct track track = source(1280, 720);
+    char text[RUNG_SIZE_TEXT_MAX];
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct rung rung = resolve(&track, &rows[i].want);
+        assert_int_equal(rung.is_cut, rows[i].is_cut);
+        assert_string_equal(rung_size_text(&rung, text), rows[i].text);
+    }
+    /* The box is of what is displayed: 720x576 at 16:15 are 768x576. */
+    track = source(720, 576);
+    track.sample_aspect = (struct rational){16, 15};
+    assert_false(resolve(&track, &(struct rgpu_rung){.width = 768}).is_cut);
+    assert_true(resolve(&track, &(struct rgpu_rung){.width = 770}).is_cut);
+    const struct rung_context context = {.source = &track, .upscale = true};
+    struct rung rung;
+    assert_int_equal(rung_resolve(&rung, &(struct rgpu_rung){.width = 1920}, &context, NULL), 0);
+    assert_false(rung.is_cut);
+    assert_int_equal(rung.rendition.width, 1800);
 }
 
 static void test_ladder(void **state)
@@ -178,6 +249,7 @@ static void test_ladder(void **state)
     assert_int_equal(rung_resolve_ladder(rungs, &count, &dropped, twice, 2, &context, NULL), 0);
     assert_int_equal(count, 2);
     assert_string_not_equal(rungs[0].name, rungs[1].name);
+    assert_string_equal(rungs[1].rendition.name, rungs[1].name);
     const struct rgpu_rung sources[] = {{.preset = "source"}, {.preset = "source"}};
     assert_int_equal(rung_resolve_ladder(rungs, &count, &dropped, sources, 2, &context, NULL),
                      RGPU_ERROR_PARAM);
@@ -194,6 +266,8 @@ int main(void)
         cmocka_unit_test(test_upscale_on_demand),
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_what_is_refused_is_named),
+        cmocka_unit_test(test_profiles),
+        cmocka_unit_test(test_larger_than_the_source),
         cmocka_unit_test(test_ladder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "films.h"
 #include "support/clip.h"
+#include "transcode/cadence.h"
 
 #define WIDTH 64
 #define HEIGHT 48
@@ -353,6 +355,41 @@ static void test_forced_key_and_strides(void **state)
     rgpu_stream_close(&stream);
 }
 
+/* The outermost times are as good as others. */
+static void test_times_at_the_limits(void **state)
+{
+    static const int64_t times[] = {-RGPU_PTS_MAX, -RGPU_PTS_MAX + 1, -5, 0, RGPU_PTS_MAX};
+    enum { TIMES = sizeof(times) / sizeof(times[0]) };
+    static const struct rgpu_rung rungs[][1] = {{{.quality = 30, .speed = 4, .bframes = 2}},
+                                                {{.quality = 30, .speed = 1}},
+                                                {{.quality = 30, .speed = 1, .fps_max = 5}}};
+    (void)state;
+    assert_int_equal(RGPU_PTS_MAX, PTS_LIMIT);
+    for (int i = 0; i < 3; i++) {
+        struct taken taken[1] = {0};
+        rgpu_stream *stream = open_raw(rungs[i], 1, 0);
+        uint8_t picture[FRAME_BYTES];
+        for (int k = 0; k < TIMES; k++) {
+            if (i == 2 && times[k] != -RGPU_PTS_MAX && times[k] != RGPU_PTS_MAX)
+                continue; /* with the cap, only the two that are farthest apart */
+            paint(picture, k);
+            struct rgpu_frame frame = frame_of(picture, k);
+            frame.pts = times[k];
+            frame.duration = 0;
+            assert_int_equal(rgpu_stream_send_frame(stream, &frame), 0);
+        }
+        rgpu_stream_finish(stream);
+        assert_int_equal(take(stream, -1, taken), RGPU_ERROR_END);
+        const int count = i == 2 ? 2 : TIMES;
+        assert_int_equal(taken[0].count, count);
+        check_decode_order(&taken[0]);
+        qsort(taken[0].pts, (size_t)count, sizeof(times[0]), compare_times);
+        assert_int_equal(taken[0].pts[count - 1], RGPU_PTS_MAX);
+        assert_memory_equal(taken[0].pts, times, (size_t)(count - 1) * sizeof(times[0]));
+        rgpu_stream_close(&stream);
+    }
+}
+
 static void test_what_may_not_be_sent(void **state)
 {
     struct clip clip;
@@ -368,8 +405,13 @@ static void test_what_may_not_be_sent(void **state)
     bad.stride[1] = WIDTH / 2 - 1;
     assert_int_equal(rgpu_stream_send_frame(stream, &bad), RGPU_ERROR_PARAM);
     bad = good;
-    bad.pts = RGPU_NO_PTS;
-    assert_int_equal(rgpu_stream_send_frame(stream, &bad), RGPU_ERROR_PARAM);
+    static const int64_t no_times[] = {RGPU_NO_PTS, INT64_MIN + 1, -RGPU_PTS_MAX - 1,
+                                       RGPU_PTS_MAX + 1, INT64_MAX};
+    for (size_t i = 0; i < sizeof(no_times) / sizeof(no_times[0]); i++) {
+        bad = good;
+        bad.pts = no_times[i];
+        assert_int_equal(rgpu_stream_send_frame(stream, &bad), RGPU_ERROR_PARAM);
+    }
     assert_int_equal(rgpu_stream_send_packet(stream, &(struct rgpu_packet){.data = "x", .size = 1}),
                      RGPU_ERROR_PARAM);
     assert_int_equal(rgpu_stream_send_frame(stream, &good), 0);
@@ -390,6 +432,10 @@ static void test_what_may_not_be_sent(void **state)
                      RGPU_ERROR_PARAM);
     assert_int_equal(rgpu_stream_send_packet(stream, &(struct rgpu_packet){.size = 1}),
                      RGPU_ERROR_PARAM);
+    for (size_t i = 0; i < sizeof(no_times) / sizeof(no_times[0]); i++) {
+        const struct rgpu_packet pkt = {.data = "x", .size = 1, .pts = no_times[i]};
+        assert_int_equal(rgpu_stream_send_packet(stream, &pkt), RGPU_ERROR_PARAM);
+    }
     rgpu_stream_finish(stream); /* nothing was sent at all */
     assert_int_equal(take(stream, -1, taken), RGPU_ERROR_END);
     rgpu_stream_close(&stream);
@@ -414,7 +460,9 @@ static void test_wrong_parameters(void **state)
     (void)state;
     static const struct rgpu_rung source[] = {{.preset = "source"}},
                                   larger[] = {{.preset = "720p"}, {.preset = "480p"}};
-    static const struct rgpu_rung vp9[] = {{.codec = "vp9"}};
+    static const struct rgpu_rung vp9[] = {{.codec = "vp9"}},
+                                  nonsense[] = {{.profile = "nonsense"}};
+    static const struct rgpu_rung wide[] = {{.width = 128}}, high[] = {{.width = 64, .height = 50}};
     const struct rgpu_stream_params good = {.pixel_format = "yuv420p",
                                             .width = WIDTH,
                                             .height = HEIGHT,
@@ -434,24 +482,156 @@ static void test_wrong_parameters(void **state)
     BAD("0x48", PARAM, width, 0);
     BAD("64x99999", PARAM, height, 99999);
     BAD("gop", PARAM, gop_seconds, -1);
+    BAD("gop", PARAM, gop_seconds, 1e-9);
+    BAD("0.001", PARAM, gop_seconds, 0.0009);
+    BAD("gop", PARAM, gop_seconds, 1.1e9);
     BAD("threads", PARAM, threads, -1);
+    BAD("1024", PARAM, threads, 1025);
     BAD("time base", PARAM, time_base_num, -1);
     BAD("frame rate", PARAM, fps_num, 25); /* without its other half */
     BAD("headers", PARAM, headers_size, 10);
     BAD("source", PARAM, rungs, source);
     BAD("vp9", PARAM, rungs, vp9);
+    BAD("nonsense", PARAM, rungs, nonsense);
     BAD("device", PARAM, device, "tpu");
+    BAD("device", PARAM, device, "cuda:x");
     BAD("cuda:77", DEVICE, device, "cuda:77");
     struct rgpu_stream_params p = good;
     p.rungs = larger;
     p.rungs_count = 2;
     refused(&p, "larger", RGPU_ERROR_PARAM);
+    p.rungs_count = 1;
+    p.rungs = wide;
+    refused(&p, "128", RGPU_ERROR_PARAM);
+    refused(&p, "upscale", RGPU_ERROR_PARAM);
+    /* No larger than the source, since it is fitted into the box. */
+    rgpu_stream *stream = NULL;
+    p.rungs = high;
+    assert_int_equal(rgpu_stream_open_sized(&stream, &p, sizeof(p)), 0);
+    rgpu_stream_close(&stream);
+}
+
+static struct rgpu_stream_progress progress_of(rgpu_stream *stream)
+{
+    struct rgpu_stream_progress p;
+    memset(&p, 0x55, sizeof(p));
+    assert_int_equal(rgpu_stream_progress(stream, &p, sizeof(p)), 0);
+    return p;
+}
+
+static bool warned(rgpu_stream *stream, const char *text)
+{
+    bool found = false;
+    assert_null(rgpu_stream_warning(stream, -1));
+    assert_null(rgpu_stream_warning(stream, 1000));
+    for (int i = 0; rgpu_stream_warning(stream, i); i++)
+        found |= strstr(rgpu_stream_warning(stream, i), text) != NULL;
+    return found;
+}
+
+static void test_warnings_and_sizes(void **state)
+{
+    static const struct rgpu_rung rungs[] = {{.quality = 30, .speed = 1},
+                                             {.preset = "240p", .height = 24, .speed = 1}};
+    static uint8_t planes[WIDTH * HEIGHT];
+    (void)state;
+    struct taken taken[2] = {0};
+    rgpu_stream *stream = NULL;
+    assert_int_equal(rgpu_stream_open(&stream, .pixel_format = "yuv422p", .width = WIDTH,
+                                      .height = HEIGHT, .rungs = rungs, .rungs_count = 2),
+                     0);
+    assert_null(rgpu_stream_warning(stream, 0));
+    struct rgpu_stream_progress p = progress_of(stream);
+    assert_int_equal(p.rungs_count, 2);
+    assert_string_equal(p.rungs[0].name, "48p");
+    assert_string_equal(p.rungs[1].name, "240p");
+    assert_string_equal(p.rungs[1].codec, "h264");
+    assert_true(p.rungs[0].width == WIDTH && p.rungs[0].height == HEIGHT);
+    assert_true(p.rungs[1].width == 32 && p.rungs[1].height == 24);
+    assert_true(p.sent == 0 && p.damaged == 0 && p.rungs[0].frames == 0 && p.rungs[0].bytes == 0);
+    for (int i = 0; i < 3; i++) {
+        const struct rgpu_frame frame = {.data = {planes, planes, planes}, .pts = i * 3600};
+        assert_int_equal(rgpu_stream_send_frame(stream, &frame), 0);
+    }
+    rgpu_stream_finish(stream);
+    assert_int_equal(take(stream, -1, taken), RGPU_ERROR_END);
+    assert_true(warned(stream, "4:2:2"));
+    p = progress_of(stream);
+    assert_true(p.sent == 3 && p.damaged == 0 && p.rungs[0].bytes > 0);
+    assert_true(p.rungs[0].frames == 3 && p.rungs[1].frames == 3);
+    /* An older caller's struct, and a newer one's. */
+    struct {
+        struct rgpu_stream_progress known;
+        char more[16];
+    } newer;
+    memset(&newer, 0x55, sizeof(newer));
+    assert_int_equal(rgpu_stream_progress(stream, &newer.known, sizeof(newer.known.sent)), 0);
+    assert_int_equal(newer.known.sent, 3);
+    assert_int_not_equal(newer.known.damaged, 0);
+    assert_int_equal(rgpu_stream_progress(stream, &newer.known, sizeof(newer)), 0);
+    assert_int_equal(newer.more[15], 0);
+    rgpu_stream_close(&stream);
+}
+
+static void test_upscale(void **state)
+{
+    static const struct rgpu_rung rungs[] = {
+        {.width = 128, .height = 128, .quality = 40, .speed = 1}, {.preset = "240p", .speed = 1}};
+    (void)state;
+    struct taken taken[2] = {0};
+    rgpu_stream *stream = NULL;
+    assert_int_equal(rgpu_stream_open(&stream, .pixel_format = "yuv420p", .width = WIDTH,
+                                      .height = HEIGHT, .rungs = rungs, .rungs_count = 2,
+                                      .upscale = 1),
+                     0);
+    const struct rgpu_stream_progress p = progress_of(stream);
+    assert_true(p.rungs[0].width == 128 && p.rungs[0].height == 96);
+    assert_true(p.rungs[1].width == 320 && p.rungs[1].height == 240);
+    send_number(stream, 0, taken);
+    rgpu_stream_finish(stream);
+    assert_int_equal(take(stream, -1, taken), RGPU_ERROR_END);
+    assert_int_equal(taken[0].count, 1);
+    assert_int_equal(taken[1].count, 1);
+    rgpu_stream_close(&stream);
+}
+
+/* Packets that cannot be decoded are counted and said. */
+static void test_damage(void **state)
+{
+    struct clip clip;
+    (void)state;
+    clip_read(FILM, &clip);
+    for (int bad = 0; bad < 2; bad++) {
+        struct taken taken[1] = {0};
+        rgpu_stream *stream = open_clip(&clip, lossless, 1);
+        for (size_t i = 0; i < 24; i++) {
+            static const uint8_t noise[64] = {0, 0, 0, 60, 0x65, 0xff, 0xff, 0xff};
+            const struct packet *from = &clip.packets[i];
+            struct rgpu_packet pkt = {.data = from->data, .size = from->size, .pts = from->pts};
+            if (bad && i == 5) {
+                pkt.data = noise;
+                pkt.size = sizeof(noise);
+            }
+            int ret;
+            while ((ret = rgpu_stream_send_packet(stream, &pkt)) == RGPU_ERROR_AGAIN)
+                take(stream, 1, taken);
+            assert_int_equal(ret, 0);
+        }
+        rgpu_stream_finish(stream);
+        assert_int_equal(take(stream, -1, taken), RGPU_ERROR_END);
+        const struct rgpu_stream_progress p = progress_of(stream);
+        assert_int_equal(p.sent, 24);
+        assert_int_equal(p.damaged > 0, bad);
+        assert_int_equal(warned(stream, "damaged"), bad);
+        rgpu_stream_close(&stream);
+    }
+    clip_done(&clip);
 }
 
 /* What only the encoder can refuse comes as the stream's error, to both sides. */
 static void test_late_failure(void **state)
 {
-    static const struct rgpu_rung rungs[] = {{.profile = "nonsense"}};
+    static const struct rgpu_rung rungs[] = {{.profile = "baseline", .bframes = 2}};
     (void)state;
     rgpu_stream *stream = open_raw(rungs, 1, 0);
     uint8_t picture[FRAME_BYTES];
@@ -464,7 +644,8 @@ static void test_late_failure(void **state)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     assert_int_equal(rgpu_stream_receive(stream, -1, &(struct rgpu_packet){0}), ret);
-    assert_non_null(strstr(rgpu_stream_message(stream), "nonsense"));
+    assert_non_null(strstr(rgpu_stream_message(stream), "rendition 48p (h264"));
+    assert_non_null(strstr(rgpu_stream_message(stream), "baseline"));
     rgpu_stream_close(&stream);
 }
 
@@ -483,6 +664,10 @@ static void *send_all(void *opaque)
         int ret;
         while ((ret = rgpu_stream_send_frame(s->stream, &frame)) == RGPU_ERROR_AGAIN)
             nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        struct rgpu_stream_progress p;
+        rgpu_stream_progress(s->stream, &p, sizeof(p));
+        if (ret == 0 && (p.sent != i + 1 || rgpu_stream_warning(s->stream, 0)))
+            ret = RGPU_ERROR_INTERNAL;
         s->failed = ret;
     }
     if (!s->failed)
@@ -560,7 +745,11 @@ int main(void)
         cmocka_unit_test(test_slow_receiver),
         cmocka_unit_test(test_low_latency),
         cmocka_unit_test(test_forced_key_and_strides),
+        cmocka_unit_test(test_times_at_the_limits),
         cmocka_unit_test(test_what_may_not_be_sent),
+        cmocka_unit_test(test_warnings_and_sizes),
+        cmocka_unit_test(test_upscale),
+        cmocka_unit_test(test_damage),
         cmocka_unit_test(test_wrong_parameters),
         cmocka_unit_test(test_late_failure),
         cmocka_unit_test(test_two_threads),

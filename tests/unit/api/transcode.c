@@ -110,6 +110,19 @@ static int refused(const struct rgpu_transcode_params *params, const char *text)
     return ret;
 }
 
+/* The same, and open itself must say so. */
+static int refused_at_once(const struct rgpu_transcode_params *params, const char *text)
+{
+    rgpu_transcode *job = NULL;
+    const int ret = rgpu_transcode_open_sized(&job, params, sizeof(*params));
+    rgpu_transcode_close(&job);
+    if (ret == 0)
+        print_error("'%s' was not refused at once\n", text);
+    assert_int_not_equal(ret, 0);
+    assert_int_equal(refused(params, text), ret);
+    return ret;
+}
+
 static const char *in_folder(const char *folder, const char *name)
 {
     static char paths[4][FILM_PATH_MAX];
@@ -320,6 +333,19 @@ static void test_source_rung(void **state)
     }
 }
 
+/* The shortest distance of key frames that can be asked for: each frame is one. */
+static void test_shortest_gop(void **state)
+{
+    static const struct rgpu_rung rungs[] = {{.quality = 40, .speed = 1}};
+    (void)state;
+    const char *out = in_folder(film_folder(), "o.mkv");
+    run(PARAMS(.input = film_path(FILM), .output = out, .rungs = rungs, .rungs_count = 1,
+               .gop_seconds = 0.001, .verify = 1));
+    assert_true(film_number("ffprobe -v error -select_streams v -show_entries packet=flags -of "
+                            "csv=p=0 %s | grep -c K",
+                            out) == FILM_FRAMES);
+}
+
 static void test_frame_rate_cap(void **state)
 {
     static const struct rgpu_rung rungs[] = {{.fps_max = 12.5, .quality = 30, .speed = 1}};
@@ -329,6 +355,78 @@ static void test_frame_rate_cap(void **state)
                    .rungs = rungs, .rungs_count = 1, .verify = 1));
     assert_in_range(p.rungs[0].frames, 37, 39);
     assert_int_equal(p.frames, FILM_FRAMES);
+}
+
+/* Time stamps, or those of key frames only, of a result's n-th video track. */
+static int times_of(const char *path, int track, bool keys, int64_t *ret_ms, int max)
+{
+    char text[16384];
+    film_ask(
+        text, sizeof(text),
+        "ffprobe -v error -select_streams v:%d -show_entries packet=pts_time,flags -of csv=p=0 "
+        "%s | sort -n | %s | cut -d, -f1 | tr '\\n' ' '",
+        track, path, keys ? "grep K" : "cat");
+    int n = 0;
+    char *end = text;
+    for (const char *at = text; n < max; at = end) {
+        const double seconds = strtod(at, &end);
+        if (end == at)
+            break;
+        ret_ms[n++] = llround(seconds * 1000);
+    }
+    return n;
+}
+
+/* A cap is a cap, and what is kept does not depend on how the film is cut. */
+static void test_caps_and_segments(void **state)
+{
+    (void)state;
+    assert_true(clip_make("odd.mkv", "-f lavfi -i testsrc2=size=64x48:rate=25:duration=6 -c:v "
+                                     "libx264 -preset veryfast -bf 3 -g 13 -sc_threshold 0 "
+                                     "-x264-params open-gop=1"));
+    static const struct {
+        double fps;
+        int frames;
+    } caps[] = {{12.5, 75}, {12, 50}, {0.5, 3}};
+    static const double lengths[] = {0.1, 1, 2.3, 60};
+    for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
+        for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
+            const struct rgpu_rung rungs[] = {
+                {.quality = 40, .speed = 1, .height = 48},
+                {.quality = 40, .speed = 1, .height = 46, .fps_max = caps[i].fps},
+                {.quality = 40, .speed = 1, .height = 44, .fps_max = 5}};
+            const char *out = in_folder(film_folder(), "o.mkv");
+            print_message("%g a second, segments of %g s\n", caps[i].fps, lengths[k]);
+            run(PARAMS(.input = film_path("odd.mkv"), .output = out, .rungs = rungs,
+                       .rungs_count = 3, .verify = 1, .jobs = 1 + (int)k % 3,
+                       .segment_seconds = lengths[k]));
+            int64_t ms[200] = {0}, all[200] = {0};
+            assert_int_equal(times_of(out, 1, false, ms, 200), caps[i].frames);
+            for (int n = 0; n < caps[i].frames; n++)
+                assert_int_equal(ms[n], n * 6000 / caps[i].frames);
+            assert_int_equal(times_of(out, 2, false, ms, 200), 30);
+            const int keys = times_of(out, 0, true, all, 200);
+            assert_in_range(keys, 3, 12);
+            for (int r = 1; r < 3; r++) {
+                assert_int_equal(times_of(out, r, true, ms, 200), keys);
+                assert_memory_equal(ms, all, (size_t)keys * sizeof(ms[0]));
+            }
+        }
+}
+
+/* With the source's own packets beside it, a capped rung has key frames where they have them. */
+static void test_caps_beside_the_source(void **state)
+{
+    (void)state;
+    static const struct rgpu_rung rungs[] = {
+        {.preset = "source"}, {.quality = 40, .speed = 1, .height = 46, .fps_max = 12.5}};
+    const char *folder = film_folder();
+    const struct rgpu_progress p =
+        run(PARAMS(.input = film_path("odd.mkv"), .output = in_folder(folder, "hls/"),
+                   .rungs = rungs, .rungs_count = 2, .verify = 1, .segment_seconds = 1));
+    assert_int_equal(p.rungs[1].frames, 75);
+    /* At every second key frame of the source, each 26 frames. */
+    assert_true(film_number("grep -c EXTINF %shls/source/index.m3u8", folder) == 6);
 }
 
 /* ---- sound and tracks -------------------------------------------------------------------------
@@ -396,6 +494,54 @@ static void test_map(void **state)
                      RGPU_ERROR_PARAM);
 }
 
+/* Feeds a pipe that is named with two.mkv. */
+static void *feed(void *opaque)
+{
+    char bytes[4096];
+    FILE *film = fopen(film_path("two.mkv"), "rb"), *to = fopen(opaque, "wb");
+    size_t size;
+    while ((size = fread(bytes, 1, sizeof(bytes), film)) > 0)
+        if (fwrite(bytes, 1, size, to) != size)
+            break;
+    fclose(film);
+    fclose(to);
+    return NULL;
+}
+
+/* The best track of a pipe can be had, another one would need a second look. */
+static void test_map_of_a_pipe(void **state)
+{
+    static const char *const maps[] = {"v:0", "v:1"};
+    (void)state;
+    make_two_videos();
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < 4; i++) {
+        const char *folder = film_folder();
+        char fifo[FILM_PATH_MAX];
+        snprintf(fifo, sizeof(fifo), "%s", in_folder(folder, "in.fifo"));
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        pthread_t writer;
+        assert_int_equal(pthread_create(&writer, NULL, feed, fifo), 0);
+        const int kept = dup(STDIN_FILENO), end = i < 2 ? -1 : open(fifo, O_RDONLY);
+        if (end >= 0)
+            dup2(end, STDIN_FILENO);
+        rgpu_transcode *job = open_job(
+            PARAMS(.input = end >= 0 ? "/dev/stdin" : fifo, .output = in_folder(folder, "o.mkv"),
+                   .rungs = lossless, .rungs_count = 1, .map = maps[i % 2]));
+        const int ret = rgpu_transcode_wait(job, 60000); /* else it waits for ever */
+        print_message("map %s: %s\n", maps[i % 2], rgpu_transcode_message(job));
+        assert_int_equal(ret, i % 2 ? RGPU_ERROR_PARAM : 0);
+        assert_int_equal(strstr(rgpu_transcode_message(job), "twice") != NULL, i % 2);
+        rgpu_transcode_close(&job);
+        dup2(kept, STDIN_FILENO);
+        close(kept);
+        if (end >= 0)
+            close(end);
+        pthread_join(writer, NULL);
+    }
+    signal(SIGPIPE, SIG_DFL);
+}
+
 /* ---- warnings and refusals --------------------------------------------------------------------
  */
 
@@ -427,6 +573,35 @@ static void test_warnings(void **state)
     assert_true(warned(job, "1 rung is left out"));
     assert_int_equal(progress_of(job).rungs_count, 1);
     rgpu_transcode_close(&job);
+}
+
+/* A size that would need upscaling is not had, and that is said; a preset is only a bound. */
+static void test_size_that_is_cut(void **state)
+{
+    static const struct {
+        struct rgpu_rung rung;
+        int upscale;
+        const char *warning;
+    } rows[] = {{{.width = 1920, .height = 1080}, 0, "1920x1080"},
+                {{.width = 200}, 0, "200x "},
+                {{.preset = "720p", .height = 100}, 0, "x100"},
+                {{.width = 1920, .height = 90}, 0, NULL},
+                {{.width = 320}, 1, NULL},
+                {{.preset = "720p"}, 0, NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        rgpu_transcode *job =
+            open_job(PARAMS(.input = film_path(FILM), .output = in_folder(film_folder(), "o.mkv"),
+                            .rungs = &rows[i].rung, .rungs_count = 1, .upscale = rows[i].upscale));
+        assert_int_equal(rgpu_transcode_wait(job, -1), 0);
+        assert_int_equal(warned(job, "--upscale"), rows[i].warning != NULL);
+        if (rows[i].warning) {
+            assert_true(warned(job, rows[i].warning));
+            assert_true(warned(job, "160x90"));
+        }
+        assert_int_equal(progress_of(job).rungs[0].width, rows[i].upscale ? 320 : 160);
+        rgpu_transcode_close(&job);
+    }
 }
 
 static int warnings_with(rgpu_transcode *job, const char *text)
@@ -579,6 +754,9 @@ static void test_refused_parameters(void **state)
     BAD_JOB(PARAM, "rungs_count", .rungs_count = -1);
     BAD_JOB(PARAM, "segment", .segment_seconds = -1);
     BAD_JOB(PARAM, "gop", .gop_seconds = NAN);
+    BAD_JOB(PARAM, "gop", .gop_seconds = 1e-9, .verify = 1);
+    BAD_JOB(PARAM, "0.001", .gop_seconds = 0.0009);
+    BAD_JOB(PARAM, "duration", .duration_seconds = 1e-7);
     BAD_JOB(PARAM, "start", .start_seconds = INFINITY);
     BAD_JOB(PARAM, "duration", .duration_seconds = -0.5);
     BAD_JOB(PARAM, "jobs", .jobs = -1);
@@ -611,6 +789,37 @@ static void test_refused_parameters(void **state)
     BAD(PARAM, "FLV", .input = in, .output = in_folder(folder, "o.flv"), .rungs = ladder,
         .rungs_count = 2);
     assert_int_equal(film_files(folder), 0);
+}
+
+/* What is wrong whatever the input is comes from open: nobody writes to this one. */
+static void test_parameters_before_the_input(void **state)
+{
+    (void)state;
+    const char *folder = film_folder(), *fifo = in_folder(folder, "in.fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+#define AT_ONCE(text, ...)                                                                         \
+    assert_int_equal(                                                                              \
+        refused_at_once(PARAMS(.input = fifo, .output = in_folder(folder, "o.mkv"), __VA_ARGS__),  \
+                        text),                                                                     \
+        RGPU_ERROR_PARAM)
+    static const struct rgpu_rung bad[] = {
+        {.preset = "nope"}, {.quality = 60}, {.profile = "foo"}, {.codec = "vp9"}, {.speed = 8}};
+    static const char *const texts[] = {"nope", "60", "\"foo\"", "vp9", "p8"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        AT_ONCE(texts[i], .rungs = &bad[i], .rungs_count = 1);
+    static const struct rgpu_rung sources[] = {{.preset = "source"}, {.preset = "source"}};
+    AT_ONCE("source", .rungs = sources, .rungs_count = 2);
+    AT_ONCE("aac: 128", .audio = "aac: 128");
+    AT_ONCE("cuda:x", .device = "cuda:x");
+    AT_ONCE("'cuda:'", .device = "cuda:");
+    AT_ONCE("'x'", .map = "v,x");
+    AT_ONCE("'a:'", .map = "a:");
+    /* A device that is not there needs no input either. */
+    assert_int_equal(
+        refused(PARAMS(.input = fifo, .output = in_folder(folder, "o.mkv"), .device = "cuda:63"),
+                "cuda:63"),
+        RGPU_ERROR_DEVICE);
+    assert_int_equal(film_files(folder), 1);
 }
 
 static void test_output_that_exists(void **state)
@@ -1045,9 +1254,44 @@ static void test_pipes_cannot_be_verified(void **state)
     (void)state;
     const char *folder = film_folder(), *fifo = in_folder(folder, "in.fifo");
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    assert_int_equal(
-        refused(PARAMS(.input = fifo, .output = in_folder(folder, "o.mkv"), .verify = 1), "twice"),
-        RGPU_ERROR_PARAM);
+    const char *const inputs[] = {"-",     fifo,           "pipe:0",
+                                  "pipe:", "cache:pipe:0", "udp://127.0.0.1:9"};
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        assert_int_equal(refused_at_once(PARAMS(.input = inputs[i],
+                                                .output = in_folder(folder, "o.mkv"), .verify = 1),
+                                         "twice"),
+                         RGPU_ERROR_PARAM);
+    /* A file is one by whatever name. */
+    const int kept = dup(STDIN_FILENO), film = open(film_path(FILM), O_RDONLY);
+    dup2(film, STDIN_FILENO);
+    run(PARAMS(.input = "/dev/stdin", .output = in_folder(folder, "o.mkv"), .rungs = copy,
+               .rungs_count = 1, .verify = 1));
+    dup2(kept, STDIN_FILENO);
+    close(kept);
+    close(film);
+}
+
+/* Verifying keeps to the processors that it is given. */
+static void test_threads_of_verifying(void **state)
+{
+    (void)state;
+    make_verify_film();
+    struct rgpu_transcode_params params = verify_params(film_folder(), "o.mkv");
+    params.threads = 1;
+    const int before = film_threads();
+    rgpu_transcode *job = open_job(&params);
+    int seen_threads = 0, samples = 0;
+    while (rgpu_transcode_wait(job, 1) == RGPU_ERROR_AGAIN) {
+        if (progress_of(job).state != RGPU_STATE_VERIFYING || progress_of(job).frames < 100)
+            continue;
+        const int threads = film_threads();
+        seen_threads = threads > seen_threads ? threads : seen_threads;
+        samples++;
+    }
+    print_message("%d threads in %d samples\n", seen_threads, samples);
+    assert_true(samples > 0);
+    assert_int_equal(seen_threads, before + 1); /* the job's */
+    rgpu_transcode_close(&job);
 }
 
 /* The caller's texts may be gone when open returns. */
@@ -1122,9 +1366,14 @@ int main(void)
         cmocka_unit_test(test_tiny_segments_wait_for_a_slow_encoder),
         cmocka_unit_test(test_window_is_exact),
         cmocka_unit_test(test_source_rung),
+        cmocka_unit_test(test_shortest_gop),
         cmocka_unit_test(test_frame_rate_cap),
+        cmocka_unit_test(test_caps_and_segments),
+        cmocka_unit_test(test_caps_beside_the_source),
         cmocka_unit_test(test_audio_modes),
         cmocka_unit_test(test_map),
+        cmocka_unit_test(test_map_of_a_pipe),
+        cmocka_unit_test(test_size_that_is_cut),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_late_warnings),
         cmocka_unit_test(test_other_videos),
@@ -1132,6 +1381,7 @@ int main(void)
         cmocka_unit_test(test_clock_that_jumps_back),
         cmocka_unit_test(test_damage_is_said),
         cmocka_unit_test(test_refused_parameters),
+        cmocka_unit_test(test_parameters_before_the_input),
         cmocka_unit_test(test_output_that_exists),
         cmocka_unit_test(test_two_jobs_for_one_output),
         cmocka_unit_test(test_waiting),
@@ -1145,6 +1395,7 @@ int main(void)
         cmocka_unit_test(test_cancel_of_a_stalled_source),
         cmocka_unit_test(test_cancel_while_opening),
         cmocka_unit_test(test_pipes_cannot_be_verified),
+        cmocka_unit_test(test_threads_of_verifying),
         cmocka_unit_test(test_params_are_copied),
         cmocka_unit_test(test_older_and_newer_structs),
     };

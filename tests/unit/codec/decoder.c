@@ -12,6 +12,7 @@
 
 #include "codec/codec.h"
 #include "codec/codec_log.h"
+#include "media/hevc.h"
 #include "support/clip.h"
 #include "support/coding.h"
 
@@ -510,6 +511,176 @@ static void test_change_of_size(void **state)
     clip_done(&clip);
 }
 
+/* Streams one behind the other: what the second one says of its colours, libavcodec would hold of
+ * the third one too, which is the first again and says nothing. */
+static void test_colors_end(void **state)
+{
+    (void)state;
+#define PLAIN "-f lavfi -i testsrc2=s=64x64:r=25:d=0.2 "
+#define X264 "-c:v libx264 -preset ultrafast -bf 2 "
+#define X265                                                                                       \
+    "-pix_fmt yuv420p -c:v libx265 -preset ultrafast -x265-params log-level=none:pools=none"
+#define BT2020 "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc "
+#define BT709 "colorprim=bt709:transfer=bt709:colormatrix=bt709"
+    static const struct {
+        const char *name, *first, *second;
+        struct color color[2]; /* of the first and the second */
+        enum pixel_format format[2];
+    } cases[] = {
+        {"colour.h264",
+         PLAIN "-pix_fmt yuv420p " X264,
+         PLAIN "-pix_fmt yuv420p " BT2020 X264,
+         {{0, 0, 0, 0, CHROMA_LEFT}, {9, 16, 9, 0, CHROMA_LEFT}},
+         {PIXEL_YUV420P, PIXEL_YUV420P}},
+        {"range.h264",
+         PLAIN "-pix_fmt yuv420p " X264,
+         PLAIN "-pix_fmt yuvj420p " X264,
+         {{0, 0, 0, 0, CHROMA_LEFT}, {0, 0, 0, RANGE_FULL, CHROMA_LEFT}},
+         {PIXEL_YUV420P, PIXEL_YUV420P}},
+        {"rgb.h264",
+         PLAIN "-pix_fmt yuv444p " X264,
+         PLAIN "-pix_fmt gbrp -c:v libx264rgb -preset ultrafast -bf 2 ",
+         {{0, 0, 0, 0, CHROMA_LEFT}, {0, 0, MATRIX_RGB, RANGE_FULL, CHROMA_LEFT}},
+         {PIXEL_YUV444P, PIXEL_GBRP}},
+        {"transfer.h264",
+         PLAIN "-pix_fmt yuv420p " X264 "-x264-params " BT709,
+         PLAIN "-pix_fmt yuv420p " X264 "-x264-params " BT709 ":alternative-transfer=arib-std-b67",
+         {{1, 1, 1, 0, CHROMA_LEFT}, {1, 18, 1, 0, CHROMA_LEFT}},
+         {PIXEL_YUV420P, PIXEL_YUV420P}},
+        {"transfer.hevc",
+         PLAIN X265 ":" BT709,
+         PLAIN X265 ":atc-sei=18:" BT709,
+         {{1, 1, 1, RANGE_LIMITED, CHROMA_LEFT}, {1, 18, 1, RANGE_LIMITED, CHROMA_LEFT}},
+         {PIXEL_YUV420P, PIXEL_YUV420P}},
+        {"colour.m2v",
+         PLAIN "-pix_fmt yuv420p -c:v mpeg2video -bf 2",
+         PLAIN "-pix_fmt yuv420p -color_primaries bt470bg -color_trc gamma28 -colorspace bt470bg "
+               "-c:v mpeg2video -bf 2",
+         {{0, 0, 0, RANGE_LIMITED, CHROMA_LEFT}, {5, 5, 5, RANGE_LIMITED, CHROMA_LEFT}},
+         {PIXEL_YUV420P, PIXEL_YUV420P}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *name = cases[i].name, *suffix = strchr(name, '.');
+        char first[32], second[32], command[512];
+        snprintf(first, sizeof(first), "first%s", suffix);
+        snprintf(second, sizeof(second), "second%s", suffix);
+        if (!clip_make(first, cases[i].first) || !clip_make(second, cases[i].second)) {
+            print_message("%s: this ffmpeg cannot make it\n", name);
+            continue;
+        }
+        snprintf(command, sizeof(command), "cd %s && cat %s %s %s > %s", clip_dir(), first, second,
+                 first, name);
+        assert_int_equal(system(command), 0);
+        struct clip clip;
+        clip_read(name, &clip);
+        for (int threads = 1; threads <= 3; threads += 2) {
+            struct frame_list frames = {0};
+            decode_clip(&clip, threads, &frames, NULL);
+            assert_int_equal(frames.count, 15);
+            for (size_t n = 0; n < frames.count; n++) {
+                const struct frame *f = frames.items[n];
+                const struct color *want = &cases[i].color[n / 5 == 1], *got = &f->color;
+                if (got->primaries != want->primaries || got->transfer != want->transfer ||
+                    got->matrix != want->matrix || got->chroma != want->chroma ||
+                    (want->range && got->range != want->range) ||
+                    (n / 5 != 1 && got->range != frames.items[0]->color.range) ||
+                    f->format != cases[i].format[n / 5 == 1])
+                    fail_msg("%s, frame %zu on %d threads: colour %d/%d/%d/%d/%d, %s", name, n,
+                             threads, got->primaries, got->transfer, got->matrix, got->range,
+                             got->chroma, pixel_info(f->format)->name);
+            }
+            frame_list_done(&frames);
+        }
+        clip_done(&clip);
+    }
+}
+
+/* Writes NAME of "pieces.hevc" with an end of sequence before each random-access point, or with
+ * IDR pictures that have those before them dropped. Gives what is to be shown: of each piece what
+ * ffmpeg shows of it alone. */
+static size_t end_sequences(const char *name, bool eos, struct picture_sum *ret, size_t max)
+{
+    static const uint8_t end_unit[] = {0, 0, 1, HEVC_NAL_EOS << 1, 1};
+    char path[CLIP_PATH_MAX];
+    snprintf(path, sizeof(path), "%s/pieces.hevc", clip_dir());
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    static uint8_t film[1 << 20];
+    const size_t size = fread(film, 1, sizeof(film), file);
+    assert_true(size > 1000 && size < sizeof(film));
+    fclose(file);
+    snprintf(path, sizeof(path), "%s/%s", clip_dir(), name);
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    size_t count = 0;
+    const uint8_t *end = film + size;
+    for (uint8_t *p = film, *next; p < end; p = next) {
+        for (next = p + 4; (next = (uint8_t *)nal_find_start_code(next, end)) < end; next += 4) {
+            const unsigned type = next[3] >> 1 & 63;
+            if (type == HEVC_NAL_VPS)
+                break;
+            if (!eos && (type == HEVC_NAL_IDR_N_LP || type == HEVC_NAL_IDR_W_RADL))
+                next[5] |= 0x40; /* no_output_of_prior_pics_flag */
+        }
+        if (p > film && eos)
+            fwrite(end_unit, 1, sizeof(end_unit), out);
+        fwrite(p, 1, (size_t)(next - p), out);
+        snprintf(path, sizeof(path), "%s/piece.hevc", clip_dir());
+        file = fopen(path, "wb");
+        assert_non_null(file);
+        fwrite(p, 1, (size_t)(next - p), file);
+        fclose(file);
+        struct picture_sum *sums;
+        const size_t shown = clip_reference("piece.hevc", "", &sums);
+        for (size_t i = 0; i < shown; i++) {
+            assert_true(count < max);
+            ret[count++] = sums[i];
+        }
+        free(sums);
+    }
+    fclose(out);
+    return count;
+}
+
+/* Pictures that wait for their time when a sequence ends are shown, as they are where a film is cut
+ * there; only what refers past the end is not. */
+static void test_ends_of_sequences(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool eos;
+        int shown;
+    } cases[] = {{"ended.hevc", true, 40 - 3}, {"prior.hevc", false, 40}};
+    for (size_t i = 0; i < 2; i++) {
+        char args[512];
+        snprintf(args, sizeof(args),
+                 SOURCE "-pix_fmt yuv420p -c:v libx265 -preset ultrafast -x265-params "
+                        "log-level=none:pools=none:repeat-headers=1:keyint=10:min-keyint=10:"
+                        "scenecut=0:bframes=3:b-adapt=0:open-gop=%d",
+                 cases[i].eos);
+        if (!clip_make("pieces.hevc", args))
+            skip();
+        struct picture_sum sums[64];
+        const size_t count = end_sequences(cases[i].name, cases[i].eos, sums, 64);
+        assert_int_equal(count, cases[i].shown);
+        struct clip clip;
+        clip_read(cases[i].name, &clip);
+        for (int threads = 1; threads <= 3; threads += 2) {
+            struct frame_list frames = {0};
+            struct decoder_stats stats;
+            decode_clip(&clip, threads, &frames, &stats);
+            for (size_t n = 0; n < frames.count && n < count; n++)
+                frames.items[n]->pts = sums[n].pts; /* a bare stream has none of its own */
+            compare(cases[i].name, &frames, sums, count);
+            assert_int_equal(stats.packets, 40);
+            assert_int_equal(stats.failed_packets, 0);
+            frame_list_done(&frames);
+        }
+        clip_done(&clip);
+    }
+}
+
 /* New headers come with a packet. */
 static void test_new_extradata(void **state)
 {
@@ -641,6 +812,8 @@ int main(void)
         cmocka_unit_test(test_reset_and_reuse),
         cmocka_unit_test(test_properties),
         cmocka_unit_test(test_change_of_size),
+        cmocka_unit_test(test_colors_end),
+        cmocka_unit_test(test_ends_of_sequences),
         cmocka_unit_test(test_new_extradata),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_errors),

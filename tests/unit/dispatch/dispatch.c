@@ -95,8 +95,7 @@ static void test_a_lost_segment_is_sent_again(void **state)
     job_finish(f->job);
     settle(f);
     take_segment(f, 0, 4);
-    struct message stray = {.type = MESSAGE_RESULT, .packet = {.pts = 7, .size = 1}};
-    say(f, stray); /* part of a result that is lost with the slot */
+    give_result(f, 0, 0, 7, 1); /* part of a result that is lost with the slot */
     fail_slot(f, RGPU_ERROR_NODE);
     settle(f);
     expect(f, MESSAGE_SLOT_DRAIN);
@@ -117,7 +116,7 @@ static void test_a_slot_fails_with_two_segments_inside(void **state)
     job_finish(f->job);
     settle(f);
     assert_int_equal(take_segment(f, 0, 3), 0);
-    say(f, (struct message){.type = MESSAGE_RESULT, .packet = {.pts = 0, .size = 10}});
+    give_result(f, 0, 0, 0, 10);
     fail_slot(f, RGPU_ERROR_DEVICE); /* before it has looked at segment 1 */
     settle(f);
     assert_int_equal(job_packets_received(f->job, 0), 0);
@@ -146,8 +145,7 @@ static void test_a_committed_segment_is_not_retried(void **state)
     struct error err = {0};
     push_segment(f, 0, 0, 3);
     settle(f);
-    const struct packet large = {.pts = 0, .size = SEGMENT_RESULT_BYTES + 1};
-    say(f, (struct message){.type = MESSAGE_RESULT, .packet = large});
+    give_result(f, 0, 0, 0, SEGMENT_RESULT_BYTES + 1);
     assert_int_equal(job_next(f->job, &out, NULL), 0);
     assert_int_equal(out.type, JOB_PACKET);
     fail_slot(f, RGPU_ERROR_NODE);
@@ -378,9 +376,9 @@ static struct message answer_segment(struct fixture *f, int renditions, size_t s
     *done.done = (struct segment_done){.frames = 25};
     for (int i = 0; i < 25; i++) {
         for (int r = 0; r < renditions; r++) {
-            struct message result = {.type = MESSAGE_RESULT};
-            result.packet =
-                (struct packet){.pts = i, .duration = 1, .rendition = (uint32_t)r, .size = size};
+            struct message result = {.type = MESSAGE_RESULT,
+                                     .packet = play_packet(i, (uint32_t)r, size)};
+            result.packet.duration = 1;
             say(f, result);
             done.done->packets[r]++;
         }
@@ -418,8 +416,8 @@ static void test_a_segment_that_breaks_the_bucket_is_redone(void **state)
     char note[ERROR_TEXT_MAX];
     struct job_params params = {.renditions_count = 2, .source = {.time_base = {1, 25}}};
     for (int r = 0; r < 2; r++)
-        params.renditions[r] = (struct rendition_params){
-            .codec = "h264", .width = 64, .height = 48, .rate = RATE_VBR, .bit_rate_bps = 100000};
+        params.renditions[r] =
+            (struct rendition_params){.codec = "h264", .rate = RATE_VBR, .bit_rate_bps = 100000};
     params.renditions[1].bit_rate_bps = 100000000; /* never in danger */
     open_rates(&f, &params);
     int last = 1001;
@@ -433,8 +431,46 @@ static void test_a_segment_that_breaks_the_bucket_is_redone(void **state)
     }
     assert_int_equal(job_retries(f.job), SEGMENT_REDO_MAX);
     assert_int_equal(take_rest(&f, note), 50);
-    assert_non_null(strstr(note, "h264 64x48"));
+    assert_non_null(strstr(note, "h264 8192x8192"));
     assert_non_null(strstr(note, "peak bit rate is 1500.0 kbit/s instead of 150.0"));
+}
+
+/* Results that go out before the segment is whole cannot be had again, but they are counted: the
+ * peak is told, and the segment behind them joins what they have left. */
+static void test_a_long_segment_that_breaks_the_bucket_is_noted(void **state)
+{
+    (void)state;
+    for (int burst = 0; burst < 2; burst++) {
+        struct fixture f = {0};
+        char note[ERROR_TEXT_MAX];
+        struct job_params params = {.renditions_count = 1, .source = {.time_base = {1, 1}}};
+        params.renditions[0] =
+            (struct rendition_params){.codec = "h264", .rate = RATE_VBR, .bit_rate_bps = 100000};
+        struct segment_done done = {.frames = 100, .packets = {100}};
+        play_open(&f, &params, 1);
+        push_segment(&f, 0, 0, 100);
+        job_finish(f.job);
+        settle(&f);
+        take_segment(&f, 0, 100);
+        for (int64_t pts = 0; pts < 100; pts++) {
+            const bool large = burst && pts >= 20 && pts < 30;
+            give_result(&f, 0, 0, pts, large ? 100000 : 10000);
+            done.pts_digest = pts_digest_add(done.pts_digest, pts);
+        }
+        struct job_output out = {0};
+        for (int i = 0; i < 100; i++) { /* before "done" is said */
+            assert_int_equal(job_next(f.job, &out, NULL), 0);
+            assert_int_equal(out.type, JOB_PACKET);
+            job_output_done(&out);
+        }
+        give_done(&f, 0, &done);
+        assert_int_equal(take_rest(&f, note), 0);
+        /* 8,000,000 bits where the buffer and nine seconds have 1,650,000. */
+        if (burst)
+            assert_non_null(strstr(note, "the peak bit rate is 727.3 kbit/s instead of 150.0"));
+        else
+            assert_string_equal(note, "");
+    }
 }
 
 /* Retries do not go below the least bit rate that encoders have, and stop where that is reached. */
@@ -476,7 +512,7 @@ static void test_an_average_far_above_the_target_is_noted(void **state)
         size_t size; /* of each of 25 packets */
         const char *note;
     } cases[] = {
-        {1000, "av1 0x0: the average bit rate is 200.0 kbit/s instead of 10.0"},
+        {1000, "av1 8192x8192: the average bit rate is 200.0 kbit/s instead of 10.0"},
         {200, ""}, /* 40,000 bits: 20,000 and a buffer of 30,000 */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -517,6 +553,7 @@ int main(void)
         WITH_ONE(test_reading_ahead_is_bounded),
         WITH_ONE(test_notes_once_and_headers_alike),
         cmocka_unit_test(test_a_segment_that_breaks_the_bucket_is_redone),
+        cmocka_unit_test(test_a_long_segment_that_breaks_the_bucket_is_noted),
         cmocka_unit_test(test_retries_keep_the_least_bit_rate),
         cmocka_unit_test(test_an_average_far_above_the_target_is_noted),
     };

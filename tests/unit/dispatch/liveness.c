@@ -18,6 +18,7 @@
 
 #define SLOTS_MAX 8
 #define INBOX 512
+#define SIZE 8192 /* of all renditions */
 #define OUTBOX 4096
 #define SEGMENTS_OPEN_MAX 4096
 
@@ -161,12 +162,20 @@ static void tell_picture(struct world *w, uint32_t slot)
     w->slots[slot].told = true;
 }
 
+static void tell_header(struct world *w, uint32_t slot, uint32_t rendition)
+{
+    struct message msg = {.type = MESSAGE_HEADER, .slot = slot, .rendition = rendition};
+    assert_int_equal(message_block(&msg), 0);
+    *msg.track = (struct track){.width = SIZE, .height = SIZE, .time_base = {1, 25}};
+    say(w, msg);
+}
+
 /* At the first picture out of the encoders. */
 static void tell_headers(struct world *w, uint32_t slot)
 {
     w->slots[slot].opened = true;
     for (uint32_t r = 0; r < 2; r++)
-        say_block(w, (struct message){.type = MESSAGE_HEADER, .slot = slot, .rendition = r});
+        tell_header(w, slot, r);
 }
 
 static void put(struct world *w, struct slot_model *s, const struct picture *out)
@@ -181,6 +190,9 @@ static void put(struct world *w, struct slot_model *s, const struct picture *out
             struct message msg = {.type = MESSAGE_RESULT, .slot = slot, .segment = out->segment};
             msg.packet = (struct packet){
                 .pts = out->pts, .rendition = r, .size = (size_t)w->plan->result_bytes};
+            msg.packet.buf = buffer_copy("", 1);
+            assert_non_null(msg.packet.buf);
+            msg.packet.data = msg.packet.buf->data;
             say(w, msg);
         }
         return;
@@ -388,6 +400,8 @@ static int64_t run(const struct plan *plan, uint64_t seed)
     random_state = seed;
     assert_non_null(w);
     w->plan = plan;
+    for (int r = 0; r < 2; r++)
+        params.renditions[r].width = params.renditions[r].height = SIZE;
     assert_int_equal(job_open(&w->job, &params, NULL), 0);
     assert_int_equal(link_memory_pair(&near, &w->node), 0);
     assert_int_equal(job_add_node(w->job, near, NULL), 0);

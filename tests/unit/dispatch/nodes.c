@@ -68,12 +68,19 @@ static void forget(struct fixture *f)
 
 /* ---- what may not be said ------------------------------------------------------------------ */
 
-enum { BLOCK_NONE = 1 };
+#define TB                                                                                         \
+    {                                                                                              \
+        1, 25                                                                                      \
+    }
+#define PICTURE_BYTES ((size_t)PLAY_SIZE * PLAY_SIZE * 17)
+
+enum { BLOCK_NONE = 1, PAYLOAD_NONE = 2 };
 
 struct said {
     struct message msg;
     int flags;
     struct segment_done done;
+    struct track header;
 };
 
 static void say_as_is(struct fixture *f, const struct said *said)
@@ -83,6 +90,13 @@ static void say_as_is(struct fixture *f, const struct said *said)
         assert_int_equal(message_block(&msg), 0);
     if (msg.type == MESSAGE_SEGMENT_DONE && msg.done)
         *msg.done = said->done;
+    if (msg.type == MESSAGE_HEADER && msg.track)
+        *msg.track = said->header;
+    if (msg.type == MESSAGE_RESULT && !(said->flags & PAYLOAD_NONE)) {
+        const struct packet full = play_packet(0, 0, 1);
+        msg.packet.buf = full.buf;
+        msg.packet.data = full.data;
+    }
     assert_int_equal(link_send(f->node, &msg, 0), 0);
 }
 
@@ -110,12 +124,27 @@ static void test_what_may_not_be_said_loses_the_node(void **state)
         {.msg = {.type = MESSAGE_HEADER, .job = 1, .rendition = 2}},
         {.msg = {.type = MESSAGE_HEADER, .job = 1}, .flags = BLOCK_NONE},
         {.msg = {.type = MESSAGE_HEADER, .job = 1, .slot = 2}},
+        {.msg = {.type = MESSAGE_HEADER, .job = 1},
+         .header = {.height = PLAY_SIZE, .time_base = TB}},
+        {.msg = {.type = MESSAGE_HEADER, .job = 1},
+         .header = {.width = PLAY_SIZE, .height = -5, .time_base = TB}},
+        {.msg = {.type = MESSAGE_HEADER, .job = 1},
+         .header = {.width = PLAY_SIZE, .height = PLAY_SIZE}},
+        {.msg = {.type = MESSAGE_HEADER, .job = 1},
+         .header =
+             {.width = PLAY_SIZE, .height = PLAY_SIZE, .time_base = TB, .reorder_frames = 65}},
         {.msg = {.type = MESSAGE_NOTE, .job = 1}, .flags = BLOCK_NONE},
         {.msg = {.type = MESSAGE_RESULT, .job = 1, .slot = 1}},
         {.msg = {.type = MESSAGE_RESULT, .job = 1, .segment = 1}},
-        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet.rendition = 2}},
-        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet.size = RESULT_BYTES_MAX + 1}},
-        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet.pts = PTS_NONE}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet = {.rendition = 2, .size = 1}}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet.size = 0}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet.size = 1}, .flags = PAYLOAD_NONE},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet.size = PICTURE_BYTES}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet = {.pts = PTS_NONE, .size = 1}}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet = {.pts = INT64_MIN + 1, .size = 1}}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet = {.pts = INT64_MAX, .size = 1}}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet = {.duration = -1, .size = 1}}},
+        {.msg = {.type = MESSAGE_RESULT, .job = 1, .packet = {.duration = INT64_MAX, .size = 1}}},
         {.msg = {.type = MESSAGE_SEGMENT_DONE, .job = 1}, .flags = BLOCK_NONE},
         {.msg = {.type = MESSAGE_SEGMENT_DONE, .job = 1, .slot = 1}},
         {.msg = {.type = MESSAGE_SEGMENT_DONE, .job = 1, .segment = 1}},
@@ -169,6 +198,7 @@ static void test_what_may_not_be_said_at_first_loses_the_node(void **state)
         struct job_params params = {.renditions_count = 1, .slots = 2};
         struct error err = {0};
         char note[ERROR_TEXT_MAX];
+        play_complete(&params);
         assert_int_equal(job_open(&f.job, &params, NULL), 0);
         assert_int_equal(link_memory_pair(&near, &f.node), 0);
         assert_int_equal(job_add_node(f.job, near, NULL), 0);
@@ -192,6 +222,7 @@ static void test_a_result_needs_its_header(void **state)
     struct job *job;
     struct error err = {0};
     char note[ERROR_TEXT_MAX];
+    play_complete(&params);
     assert_int_equal(job_open(&job, &params, NULL), 0);
     play_join(&f, job, 0, 1);
     settle(&f);
@@ -342,6 +373,7 @@ static void test_all_nodes_refuse(void **state)
     struct job *job;
     struct error err = {0};
     char note[ERROR_TEXT_MAX];
+    play_complete(&params);
     assert_int_equal(job_open(&job, &params, NULL), 0);
     join_and_reject(&one, job, "no encoder for hevc");
     join_and_reject(&two, job, "no encoder for av1");
@@ -517,6 +549,69 @@ static void test_a_second_try_goes_elsewhere(void **state)
     link_close(&other.node);
 }
 
+/* A film has one header: the node that has another one is lost, and the job goes on elsewhere. */
+static void test_another_header_loses_the_node(void **state)
+{
+    struct fixture *f = *state, other;
+    play_join(&other, f->job, 2, 1);
+    settle(f);
+    push_segment(f, 0, 0, 3);
+    settle(f);
+    say_header(f, 1, "abd");
+    expect_note(f, "node 0 (cpu): its encoder gives another header");
+    assert_int_equal(take_segment(&other, 0, 3), 0);
+    give_results(&other, 0, 0, 3, 3);
+    expect_results(f, 0, 0, 3);
+    link_close(&other.node);
+}
+
+/* A failure without words gets some, and the node's name where there are several. */
+static void test_a_failure_has_words(void **state)
+{
+    for (int nodes = 1; nodes <= 2; nodes++) {
+        struct fixture *f = *state, other = {0};
+        struct error err = {0};
+        char note[ERROR_TEXT_MAX], wanted[ERROR_TEXT_MAX];
+        if (nodes == 2) {
+            play_join(&other, f->job, 2, 1);
+            settle(f);
+        }
+        push_segment(f, 0, 0, 3);
+        settle(f);
+        say_error(f, MESSAGE_SLOT_FAILED, 0, RGPU_ERROR_UNSUPPORTED, "");
+        assert_int_equal(outcome(f, &err, note), RGPU_ERROR_UNSUPPORTED);
+        snprintf(wanted, sizeof(wanted), "%s%s", nodes == 2 ? "node 0 (cpu): " : "",
+                 rgpu_error_text(RGPU_ERROR_UNSUPPORTED));
+        assert_string_equal(err.text, wanted);
+        if (nodes == 2)
+            link_close(&other.node);
+        tear_down(state);
+        set_up_two(state);
+    }
+}
+
+/* More results than any decoder could make of what was sent. */
+static void test_a_flood_of_results_loses_the_node(void **state)
+{
+    struct fixture *f = *state;
+    struct job_output out = {0};
+    struct error err = {0};
+    int ret = RGPU_ERROR_AGAIN, given = 0;
+    push_segment(f, 0, 0, 3);
+    push_segment(f, 1, 3, 3);
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    assert_int_equal(take_segment(f, 1, 3), 1);
+    while (ret == RGPU_ERROR_AGAIN && given < 100000) {
+        give_result(f, 1, 0, 3, 1);
+        given++;
+        ret = job_next(f->job, &out, &err);
+    }
+    assert_int_equal(ret, RGPU_ERROR_NODE);
+    assert_non_null(strstr(err.text, "protocol"));
+    assert_in_range(given, 4, 10000);
+}
+
 /* ---- silence ------------------------------------------------------------------------------- */
 
 static void open_watched(struct fixture *f, int slots)
@@ -548,8 +643,34 @@ static void test_a_silent_node_is_lost(void **state)
     tick(&f, 1058);
     expect_nothing(&other);
     job_tick(f.job, 1059 * SECOND);
-    expect_note(&f, "has said nothing for 30 s");
+    expect_note(&f, "has done nothing for 30 s");
     assert_int_equal(job_retries(f.job), 1);
+    assert_int_equal(take_segment(&other, 0, 20), 0);
+    give_results(&other, 0, 0, 20, 20);
+    expect_results(&f, 0, 0, 20);
+    link_close(&other.node);
+    play_close(&f);
+}
+
+/* Words are no work: a slot that only chats is lost as one that is silent. */
+static void test_a_chatting_node_is_lost(void **state)
+{
+    (void)state;
+    struct fixture f, other;
+    open_watched(&f, 1);
+    play_join(&other, f.job, 2, 1);
+    settle(&f);
+    tick(&f, 1000);
+    push_segment(&f, 0, 0, 20);
+    settle(&f);
+    tick(&f, 1015);
+    say_header(&f, 0, "abc");
+    tick(&f, 1029);
+    say_error(&f, MESSAGE_NOTE, 0, 0, "a word");
+    job_tick(f.job, 1029 * SECOND);
+    expect_note(&f, "a word");
+    job_tick(f.job, 1030 * SECOND);
+    expect_note(&f, "has done nothing for 30 s");
     assert_int_equal(take_segment(&other, 0, 20), 0);
     give_results(&other, 0, 0, 20, 20);
     expect_results(&f, 0, 0, 20);
@@ -638,6 +759,7 @@ static void test_silence_at_first(void **state)
         char note[ERROR_TEXT_MAX];
         struct job_params params = {.renditions_count = 1,
                                     .silence_ns_max = limited ? 30 * SECOND : 0};
+        play_complete(&params);
         assert_int_equal(job_open(&f.job, &params, NULL), 0);
         assert_int_equal(link_memory_pair(&near, &f.node), 0);
         assert_int_equal(job_add_node(f.job, near, NULL), 0);
@@ -691,7 +813,11 @@ int main(void)
         WITH_ONE(test_frames_without_expectation),
         WITH_ONE(test_wrong_frames_of_what_has_gone_out),
         WITH_TWO(test_a_second_try_goes_elsewhere),
+        WITH_TWO(test_another_header_loses_the_node),
+        WITH_TWO(test_a_failure_has_words),
+        WITH_TWO(test_a_flood_of_results_loses_the_node),
         cmocka_unit_test(test_a_silent_node_is_lost),
+        cmocka_unit_test(test_a_chatting_node_is_lost),
         cmocka_unit_test(test_a_lost_slot_is_not_heard),
         cmocka_unit_test(test_the_last_silent_node_fails_the_job),
         cmocka_unit_test(test_silence_without_work),

@@ -12,6 +12,31 @@ static void say_picture(struct fixture *f)
     say(f, msg);
 }
 
+void play_complete(struct job_params *params)
+{
+    for (int r = 0; r < params->renditions_count; r++)
+        params->renditions[r].width = params->renditions[r].height = PLAY_SIZE;
+    if (!params->source.time_base.den)
+        params->source.time_base = (struct rational){1, 25};
+}
+
+struct packet play_packet(int64_t pts, uint32_t rendition, size_t size)
+{
+    struct packet pkt = {.pts = pts, .rendition = rendition, .size = size};
+    pkt.buf = buffer_copy("", 1); /* nobody looks at it */
+    assert_non_null(pkt.buf);
+    pkt.data = pkt.buf->data;
+    return pkt;
+}
+
+struct track play_header(struct rational time_base, const char *extradata)
+{
+    struct track header = {.width = PLAY_SIZE, .height = PLAY_SIZE, .time_base = time_base};
+    header.extradata = buffer_copy(extradata, strlen(extradata));
+    assert_non_null(header.extradata);
+    return header;
+}
+
 /* ---- opening ------------------------------------------------------------------------------- */
 
 void play_join(struct fixture *f, struct job *job, int renditions, int slots)
@@ -21,7 +46,10 @@ void play_join(struct fixture *f, struct job *job, int renditions, int slots)
     *f = (struct fixture){.job = job};
     assert_int_equal(link_memory_pair(&near, &f->node), 0);
     assert_int_equal(job_add_node(job, near, NULL), 0);
-    expect(f, MESSAGE_JOB_CREATE);
+    struct message create = receive(f);
+    assert_int_equal(create.type, MESSAGE_JOB_CREATE);
+    f->time_base = create.job_params->source.time_base;
+    message_done(&create);
     assert_int_equal(message_block(&hello), 0);
     strcpy(hello.hello->device, "cpu");
     say(f, hello);
@@ -35,6 +63,7 @@ void play_open(struct fixture *f, struct job_params *params, int slots)
 {
     const int renditions = params->renditions_count;
     struct job *job = NULL;
+    play_complete(params);
     struct job_output out = {0};
     assert_int_equal(job_open(&job, params, NULL), 0);
     play_join(f, job, renditions, slots);
@@ -97,7 +126,7 @@ void say_header(struct fixture *f, uint32_t rendition, const char *extradata)
 {
     struct message msg = {.type = MESSAGE_HEADER, .rendition = rendition};
     assert_int_equal(message_block(&msg), 0);
-    msg.track->extradata = buffer_copy(extradata, strlen(extradata));
+    *msg.track = play_header(f->time_base, extradata);
     say(f, msg);
 }
 
@@ -161,8 +190,8 @@ void give_result(struct fixture *f, uint32_t segment, uint32_t rendition, int64_
 {
     struct message msg = {.type = MESSAGE_RESULT,
                           .slot = f->slot_of[segment % PLAY_SEGMENTS_MAX],
-                          .segment = segment};
-    msg.packet = (struct packet){.pts = pts, .rendition = rendition, .size = size};
+                          .segment = segment,
+                          .packet = play_packet(pts, rendition, size)};
     say(f, msg);
 }
 

@@ -14,15 +14,26 @@
 #include "dispatch/dispatch.h"
 
 #define PLAY_SEGMENTS_MAX 64
+#define PLAY_SIZE 8192 /* of all renditions, so that a picture may have any number of bytes */
 
 struct fixture {
     struct job *job;
     struct link *node;                     /* the node's end */
+    struct rational time_base;             /* the job's */
     uint32_t slot_of[PLAY_SEGMENTS_MAX];   /* where take_segment has seen it */
     uint64_t digest_of[PLAY_SEGMENTS_MAX]; /* for give_results; 0: the right one */
 };
 
-/* Opens a job with one node. `params` is moved in. */
+/* Gives the renditions a size, and the source a time base where it has none. */
+void play_complete(struct job_params *params);
+
+/* A result as it should be, with a payload. */
+struct packet play_packet(int64_t pts, uint32_t rendition, size_t size);
+
+/* What a node's encoder says of itself. */
+struct track play_header(struct rational time_base, const char *extradata);
+
+/* Opens a job with one node. `params` is completed and moved in. */
 void play_open(struct fixture *f, struct job_params *params, int slots);
 
 /* Adds another node to the job; both sides greet, and the headers are told. */

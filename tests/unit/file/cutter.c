@@ -36,6 +36,7 @@ struct segment {
     uint64_t digest;
     int first, last; /* packets, inclusive */
     int tail_first;  /* first packet of the tail, or last + 1 */
+    struct rate_mark mark;
 };
 
 struct result {
@@ -197,8 +198,10 @@ static void take_event(const struct film *f, struct result *r, struct cut_event 
         assert_int_equal(e->segment, r->count);
         assert_true(r->count < SEGMENTS_MAX);
         r->count++;
-        *s = (struct segment){
-            .start = e->pts, .first = (int)e->ordinal, .last = (int)e->ordinal - 1};
+        *s = (struct segment){.start = e->pts,
+                              .first = (int)e->ordinal,
+                              .last = (int)e->ordinal - 1,
+                              .mark = e->mark};
         *state = 1;
         break;
     case CUT_PACKET:
@@ -403,6 +406,89 @@ static void test_random_films(void **state)
                 assert_int_equal(result.s[i].start, starts[i]);
         }
     }
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    const int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* What renditions keep is the same however the film is cut, and each segment begins with a frame
+ * that all of them keep: at its first packet where `at_points`, or else no later than need be. */
+static void check_caps(const struct film *f, const struct cutter_params *params,
+                       const struct result *r)
+{
+    static int64_t times[FILM_MAX];
+    struct rate_mark mark = {0};
+    int n = 0, s = 0, common = 0;
+    for (int i = 0; i < f->count; i++)
+        if (wanted(f, params, i) && f->p[i].pts >= r->s[0].start)
+            times[n++] = f->p[i].pts;
+    qsort(times, (size_t)n, sizeof(times[0]), compare_times);
+    for (int i = 0; i < n; i++) {
+        const struct rate_mark before = mark;
+        const bool all = rate_cap_next(&params->cap, &mark, times[i]) == rate_cap_all(&params->cap);
+        const bool starts = s < r->count && times[i] >= r->s[s].start;
+        if (starts) {
+            const int64_t point = f->p[r->s[s].first].pts;
+            assert_memory_equal(&before.number, &r->s[s].mark.number, sizeof(before.number));
+            assert_true(before.begun == r->s[s].mark.begun);
+            assert_int_equal(before.due.ticks, r->s[s].mark.due.ticks);
+            assert_int_equal(before.due.fraction, r->s[s].mark.due.fraction);
+            assert_true(all);
+            if (s > 0 && params->joints_at_points)
+                assert_int_equal(times[i], point);
+            else if (s > 0)
+                assert_true(i == 0 || times[i] == point || times[common] < point);
+            s++;
+        }
+        common = all ? i : common;
+    }
+    assert_int_equal(s, n ? r->count : 0); /* a window may be empty */
+}
+
+static void test_caps(void **state)
+{
+    (void)state;
+    static const struct rendition_params caps[] = {
+        {.frame_rate_max = {15, 1}}, {.frame_rate_max = {10, 1}}, {.frame_rate_max = {3, 1}}};
+    int cuts[2] = {0};
+    for (int round = 0; round < 1500; round++) {
+        seed(200000 + (uint64_t)round);
+        const struct film_options o = {.fields = chance(25),
+                                       .variable = chance(40),
+                                       .discard = chance(20),
+                                       .no_reorder = chance(20)};
+        film_make(&film, &o);
+        if (chance(30))
+            film_behead(&film, random_below(film.count < 40 ? film.count : 40));
+        static const int64_t lengths[] = {0, 1, 100000, 500000};
+        struct cutter_params params = {.time_base = TIME_BASE,
+                                       .segment_us = lengths[random_below(4)],
+                                       .start_pts = PTS_NONE,
+                                       .end_pts = PTS_NONE,
+                                       .joints_at_points = chance(30),
+                                       .no_reorder = o.no_reorder && chance(50)};
+        if (chance(30))
+            params.start_pts = film.p[random_below(film.count)].pts + random_below(3) - 1;
+        if (chance(30))
+            params.end_pts = film.p[film.count - 1 - random_below(film.count / 2 + 1)].pts;
+        if (params.end_pts != PTS_NONE && params.end_pts <= params.start_pts)
+            params.end_pts = params.start_pts + 1;
+        const bool known = !o.variable || chance(50);
+        rate_cap_init(&params.cap, TIME_BASE,
+                      known ? (struct rational){30000, 1001} : (struct rational){0, 0},
+                      caps + random_below(2), 1 + random_below(2));
+        run(&film, &params, &result);
+        check(&film, &params, &result);
+        if (result.count)
+            check_caps(&film, &params, &result);
+        assert_true(result.held_max <= CUTTER_WINDOW_MAX + CUTTER_REORDER_MAX);
+        cuts[params.joints_at_points] += result.count;
+    }
+    print_message("%d and %d segments\n", cuts[0], cuts[1]);
+    assert_true(cuts[0] > 3000 && cuts[1] > 600);
 }
 
 static void test_windows(void **state)
@@ -676,6 +762,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_random_films, print_seed),
         cmocka_unit_test_teardown(test_windows, print_seed),
+        cmocka_unit_test_teardown(test_caps, print_seed),
         cmocka_unit_test(test_reading_stops_at_the_end),
         cmocka_unit_test(test_point_that_is_none),
         cmocka_unit_test(test_exact_length),

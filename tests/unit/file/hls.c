@@ -291,6 +291,37 @@ static void test_late_video(void **state)
     }
 }
 
+/* Sound that begins shortly before a cut: what there is of it goes into the segment behind the cut,
+ * where a segment of a packet or two would be of no use to anybody. A quarter of a segment is one.
+ */
+static void test_late_sound(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *late; /* seconds */
+        int64_t gap_us, first_us;
+    } cases[] = {{"1.99", 969000, 1033000}, {"1.80", 779000, 1223000}, {"1.70", 679000, 322000}};
+    films_make("-f lavfi -i testsrc2=size=160x90:rate=25:duration=6 -c:v libx264 -preset veryfast "
+               "-g 25 -sc_threshold 0 video.mkv");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct playlist audio;
+        films_run("rm -rf seg; ffmpeg -nostdin -v error -y -i video.mkv -itsoffset %s -f lavfi -i "
+                  "sine=duration=4 -map 0 -map 1 -c:v copy -c:a aac -ar 48000 sound.mkv",
+                  cases[i].late);
+        run_ok(&(struct mux_job){.in = "sound.mkv", .out = "seg/", .segment_us = 1000000});
+        read_playlist("seg/audio/index.m3u8", &audio);
+        assert_true(audio.media.segments[0].gap && audio.media.segments[1].gap);
+        assert_false(audio.media.segments[2].gap);
+        assert_int_equal(audio.media.segments[0].duration_us, 1000000);
+        assert_in_range(audio.media.segments[1].duration_us, cases[i].gap_us - 3000,
+                        cases[i].gap_us + 3000);
+        assert_in_range(audio.media.segments[2].duration_us, cases[i].first_us - 25000,
+                        cases[i].first_us + 25000);
+        check_segments("seg/audio", false);
+        playlist_done(&audio);
+    }
+}
+
 static uint64_t field(const char *name, const char *box, size_t offset, int bytes)
 {
     size_t size;
@@ -639,6 +670,7 @@ int main(void)
         cmocka_unit_test(test_copy),          cmocka_unit_test(test_replace),
         cmocka_unit_test(test_subtitles),     cmocka_unit_test(test_subtitles_master),
         cmocka_unit_test(test_subtitles_own), cmocka_unit_test(test_late_video),
+        cmocka_unit_test(test_late_sound),
     };
     return cmocka_run_group_tests(tests, films_setup, films_teardown);
 }

@@ -165,12 +165,78 @@ static void test_names(void **state)
     }
 }
 
+/* Opens outputs of the source's own video; gives the result, and puts nothing in place. */
+static int open_copy(struct reader *r, const char *path, struct error *err)
+{
+    const bool keep[8] = {true, true, true, true, true, true, true, true};
+    struct outputs_params params = {.reader = r, .path = path, .rungs_count = 1, .keep = keep};
+    struct outputs *o = NULL;
+    params.rungs[0] = (struct output_rung){.name = "a", .is_source = true, .rendition = -1};
+    const int rc = outputs_open(&o, &params, err);
+    outputs_close(&o);
+    return rc;
+}
+
+/* Names that are long, but not for the system: what is made of them is not cut in silence. */
+static void test_long_names(void **state)
+{
+    static const char *const ends[] = {"hls/", "hls.m3u8"};
+    char path[OUTPUT_PATH_MAX];
+    struct error err;
+    (void)state;
+    struct reader *r = open_film();
+    for (int i = 0; i < 2; i++) {
+        for (size_t spare = 1; spare < 40; spare++) {
+            const size_t size = sizeof(path) - spare, length = strlen(ends[i]);
+            for (size_t k = 0; k < size - length; k++)
+                path[k] = "./"[k % 2];
+            memcpy(path + size - length, ends[i], length + 1);
+            path[size - length - 1] = '/';
+            const int rc = open_copy(r, path, &err);
+            /* "a/index.m3u8" more, but for an end that goes. */
+            const bool fits =
+                size + strlen("a/index.m3u8") - (i ? strlen(".m3u8") - 1 : 0) < OUTPUT_PATH_MAX;
+            assert_int_equal(rc, fits ? 0 : RGPU_ERROR_PARAM);
+            if (!fits)
+                assert_non_null(strstr(err.text, "name is too long"));
+        }
+    }
+    reader_close(&r);
+}
+
+static void test_which_name_takes_a_copy(void **state)
+{
+    struct error err;
+    (void)state;
+    struct reader *r = open_film();
+    static const char *const good[] = {"c.mp4", "c.mov", "c.mkv", "c.ts", "c.m2ts", "c.flv", "c/"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_int_equal(open_copy(r, good[i], &err), 0);
+    assert_int_equal(open_copy(r, "c.webm", &err), RGPU_ERROR_PARAM);
+    assert_non_null(strstr(err.text, "WebM cannot hold h264 video"));
+    reader_close(&r);
+    if (!films_can("libvpx-vp9"))
+        return;
+    films_make(PICTURE(1) "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 copy.webm");
+    assert_int_equal(
+        reader_open(&r, &(struct reader_params){.path = "copy.webm", .video_track = -1}, &err), 0);
+    assert_int_equal(open_copy(r, "c.webm", &err), 0);
+    assert_int_equal(open_copy(r, "c.mp4", &err), 0);
+    static const char *const bad[] = {"c.mov", "c.ts", "c.flv"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(open_copy(r, bad[i], &err), RGPU_ERROR_PARAM);
+    assert_non_null(strstr(err.text, "FLV cannot hold vp9 video"));
+    reader_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_none),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_which_name_takes_a_copy),
     };
     return cmocka_run_group_tests(tests, films_setup, films_teardown);
 }

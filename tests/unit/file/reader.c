@@ -100,7 +100,10 @@ static void make_all(void)
     films_make("-i open.mkv -c copy open.mp4");
     films_make(PICTURE(4) X264_OPEN "open.ts");
     films_make("-i open.mkv -c copy open.flv");
-    films_make(PICTURE(4) "-c:v mpeg4 -bf 2 -g 25 ordered.avi");
+    films_make(PICTURE(4) "-c:v libx264 -preset veryfast -bf 2 -g 25 ordered.avi");
+    films_make(PICTURE(4) "-c:v mpeg4 -bf 2 -g 25 mpeg4.avi");
+    if (films_can("libxvid"))
+        films_make(PICTURE(4) "-c:v libxvid -bf 2 -g 20 packed.avi");
     films_make(PICTURE(4) "-c:v libx264 -preset veryfast -bf 0 -g 25 plain.avi");
     films_make("-i open.mkv -c copy -f h264 open.h264");
     films_make("-i plain.avi -c copy -f h264 plain.h264");
@@ -223,6 +226,52 @@ static void test_time_by_order(void **state)
         assert_int_equal(got.count, 100);
         for (int i = 1; i < got.count; i++)
             assert_int_equal(got.pts[i] - got.pts[i - 1], got.pts[1] - got.pts[0]);
+    }
+}
+
+/* AVI has no pts: where B-VOPs are tells it. A packed film's chunks are taken apart. */
+static void test_mpeg4_in_avi(void **state)
+{
+    static const char *films[] = {"mpeg4.avi", "packed.avi"};
+    static struct reader_packet pkts[FILM_PACKETS_MAX];
+    (void)state;
+    for (size_t k = 0; k < 2; k++) {
+        if (k == 1 && !films_can("libxvid"))
+            continue;
+        struct reader *r = NULL;
+        int n = 0, key = 0, leading = 0, seen = 0;
+        assert_int_equal(open_film(&r, films[k], 0, NULL), 0);
+        assert_false(reader_timestamps_by_order(r));
+        const struct buffer *headers = reader_video(r)->video.extradata;
+        assert_null(memmem(headers->data, headers->size, "p", 1));
+        while (reader_next(r, &pkts[n], NULL) == 0)
+            n++;
+        assert_in_range(n, 95, 100);
+        int64_t least = INT64_MAX;
+        for (int i = 0; i < n; i++)
+            least = pkts[i].video.pts < least ? pkts[i].video.pts : least;
+        for (int i = 0; i < n; i++) {
+            const uint8_t *data = pkts[i].video.data, *end = data + pkts[i].video.size;
+            int vops = 0, type = -1;
+            for (const uint8_t *p = data; (p = nal_find_start_code(p, end)) < end && end - p > 4;
+                 p += 4)
+                if (p[3] == 0xb6 && vops++ == 0)
+                    type = p[4] >> 6;
+            assert_int_equal(vops, 1);
+            assert_int_equal(pkts[i].access, type == 0 ? ACCESS_OPEN : ACCESS_NONE);
+            key = type == 0 ? i : key;
+            leading += pkts[i].video.pts < pkts[key].video.pts;
+            /* Each frame's time is taken once. */
+            for (int j = 0; j < n; j++)
+                seen += pkts[j].video.pts == least + i;
+        }
+        print_message("%s: %d packets, %d lead\n", films[k], n, leading);
+        assert_true(leading > 2);
+        assert_int_equal(seen, n);
+        assert_int_equal(reader_damaged_count(r), 0);
+        for (int i = 0; i < n; i++)
+            reader_packet_done(&pkts[i]);
+        reader_close(&r);
     }
 }
 
@@ -699,11 +748,14 @@ static void test_frame_rates(void **state)
 
 static void test_start(void **state)
 {
-    static const char *films[] = {"open.mkv",  "open.mp4", "open.ts",   "open.flv",
-                                  "plain.avi", "mpeg2.ts", "mpeg2.mpg", "edit.mp4"};
-    static const int64_t starts_us[] = {1, 999999, 1000000, 1500000, 2500000, 3990000, 90000000};
+    static const char *films[] = {"open.mkv", "open.mp4",  "open.ts",  "open.flv",  "plain.avi",
+                                  "mpeg2.ts", "mpeg2.mpg", "edit.mp4", "mpeg4.avi", "packed.avi"};
+    static const int64_t starts_us[] = {1,       40000,   999999,  1000000, 1040000,
+                                        1500000, 2500000, 3990000, 90000000};
     (void)state;
     for (size_t i = 0; i < sizeof(films) / sizeof(films[0]); i++) {
+        if (strcmp(films[i], "packed.avi") == 0 && !films_can("libxvid"))
+            continue;
         read_film(films[i], &got);
         const struct read whole = got;
         for (size_t k = 0; k < sizeof(starts_us) / sizeof(starts_us[0]); k++) {
@@ -1019,6 +1071,7 @@ int main(void)
         cmocka_unit_test(test_access_points),
         cmocka_unit_test(test_gradual_refresh),
         cmocka_unit_test(test_time_by_order),
+        cmocka_unit_test(test_mpeg4_in_avi),
         cmocka_unit_test(test_program_stream),
         cmocka_unit_test(test_joined_streams),
         cmocka_unit_test(test_joined_overlapping),

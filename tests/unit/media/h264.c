@@ -364,7 +364,7 @@ static void test_fields(void **unused)
 static void test_recovery_point(void **unused)
 {
     (void)unused;
-    static const uint8_t sei[] = {0, 0, 1, 0x06, 5, 2, 0xaa, 0xbb, 6, 1, 0xc4, 0x80};
+    static const uint8_t sei[] = {0, 0, 1, 0x06, 5, 2, 0xaa, 0xbb, 6, 1, 0xc4, 147, 1, 18, 0x80};
     static const uint8_t cut[] = {0, 0, 1, 0x06, 6, 9, 0xc4, 0x80};
     static struct h264_context ctx;
     struct h264_access_unit au;
@@ -384,6 +384,7 @@ static void test_recovery_point(void **unused)
     size = sizeof(sei) + put_unit(data + sizeof(sei), slice_of(&shot));
     assert_int_equal(h264_access_unit(&ctx, data, size, NAL_ANNEXB, &au, &err), 0);
     assert_true(au.recovery_point && !au.idr && au.intra_only && h264_random_access(&au));
+    assert_int_equal(au.transfer, 18);
     assert_int_equal(au.recovery_frames, 0);
     assert_false(au.broken_link);
     assert_int_equal(au.damaged, 0);

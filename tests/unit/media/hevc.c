@@ -234,6 +234,46 @@ static void test_cut_sps(void **unused)
     assert_true(refused > 100 && damaged > 10);
 }
 
+/* PPS 1 of the SPS that has everything. */
+static void add_sets(struct hevc_context *ctx)
+{
+    struct error err;
+    assert_int_equal(hevc_context_add(ctx, rich_sps(), &err), 0);
+    struct bit_out pps = {0};
+    out_u(&pps, 34 << 9 | 1, 16);
+    out_ue(&pps, 1);
+    out_ue(&pps, 3);
+    out_u(&pps, 3, 2); /* dependent slices, output flag */
+    out_u(&pps, 2, 3); /* two extra bits */
+    out_u(&pps, 0, 2);
+    out_ue(&pps, 0);
+    out_ue(&pps, 0);
+    out_se(&pps, 0);
+    out_u(&pps, 0, 3);
+    out_se(&pps, 0);
+    out_se(&pps, 0);
+    out_u(&pps, 0, 4);
+    out_u(&pps, 1, 2); /* wavefronts */
+    assert_int_equal(hevc_context_add(ctx, unit(&pps), &err), 0);
+}
+
+/* The whole first slice segment of a picture, in Annex B. */
+static size_t put_picture(uint8_t *to, size_t capacity, unsigned type, bool no_output_of_prior)
+{
+    struct bit_out o = {0};
+    out_u(&o, type << 9 | 1, 16);
+    out_u(&o, 1, 1);
+    if (type >= 16)
+        out_u(&o, no_output_of_prior, 1);
+    out_ue(&o, 1);
+    out_u(&o, 0, 2);
+    out_ue(&o, 2);
+    out_u(&o, 1, 1);
+    if (type != 19 && type != 20)
+        out_u(&o, 7, 8);
+    return nal_write(unit(&o), NAL_ANNEXB, to, capacity);
+}
+
 /* Types of units by hand: what x265 does not write. */
 static void test_unit_types(void **unused)
 {
@@ -251,23 +291,7 @@ static void test_unit_types(void **unused)
     struct error err;
     uint8_t data[512];
     memset(&ctx, 0, sizeof(ctx));
-    assert_int_equal(hevc_context_add(&ctx, rich_sps(), &err), 0);
-    struct bit_out pps = {0};
-    out_u(&pps, 34 << 9 | 1, 16);
-    out_ue(&pps, 1);
-    out_ue(&pps, 3);
-    out_u(&pps, 3, 2); /* dependent slices, output flag */
-    out_u(&pps, 2, 3); /* two extra bits */
-    out_u(&pps, 0, 2);
-    out_ue(&pps, 0);
-    out_ue(&pps, 0);
-    out_se(&pps, 0);
-    out_u(&pps, 0, 3);
-    out_se(&pps, 0);
-    out_se(&pps, 0);
-    out_u(&pps, 0, 4);
-    out_u(&pps, 1, 2); /* wavefronts */
-    assert_int_equal(hevc_context_add(&ctx, unit(&pps), &err), 0);
+    add_sets(&ctx);
     assert_true(ctx.pps[1].entropy_sync && !ctx.pps[1].tiles);
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -311,6 +335,49 @@ static void test_unit_types(void **unused)
     }
 }
 
+/* An IRAP picture begins a sequence by its type or by what stands before it, in its own packet or
+ * at the end of the last one; headers in between change nothing, another picture does. */
+static void test_ends_of_sequences(void **unused)
+{
+    (void)unused;
+    enum { TRAIL = 1, RASL = 8, BLA = 16, IDR = 20, CRA = 21, EOS = 36, EOB = 37, AUD = 35 };
+    static const struct {
+        unsigned units[4]; /* of a packet; 0: none */
+        bool begins, prior;
+    } cases[] = {
+        {{CRA}, 0, 0},           {{RASL}, 0, 0},
+        {{IDR}, 1, 0},           {{CRA, EOS}, 0, 0},
+        {{AUD, CRA}, 1, 1},      {{CRA}, 0, 0},
+        {{EOS, CRA}, 1, 1},      {{TRAIL, EOS, EOB}, 0, 0},
+        {{CRA, EOS}, 1, 1},      {{TRAIL}, 0, 0},
+        {{CRA}, 0, 0},           {{BLA}, 1, 1},
+        {{CRA}, 0, 0},           {{TRAIL, EOB}, 0, 0},
+        {{AUD, EOS, CRA}, 1, 1}, {{EOS}, 0, 0},
+        {{IDR}, 1, 0},           {{CRA}, 0, 0},
+    };
+    static struct hevc_context ctx;
+    memset(&ctx, 0, sizeof(ctx));
+    add_sets(&ctx);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t data[256];
+        size_t size = 0;
+        for (int n = 0; n < 4 && cases[i].units[n]; n++) {
+            const unsigned type = cases[i].units[n];
+            const uint8_t bytes[] = {(uint8_t)(type << 1), 1, 0x50};
+            const struct nal nal = {bytes, type == AUD ? 3 : 2};
+            size += type < 32 ? put_picture(data + size, sizeof(data) - size, type, cases[i].prior)
+                              : nal_write(nal, NAL_ANNEXB, data + size, sizeof(data) - size);
+        }
+        struct hevc_access_unit au;
+        struct error err;
+        assert_int_equal(hevc_access_unit(&ctx, data, size, NAL_ANNEXB, &au, &err), 0);
+        assert_int_equal(au.damaged, 0);
+        if (au.begins != cases[i].begins || au.first.no_output_of_prior != cases[i].prior)
+            fail_msg("packet %zu: begins %d, no output of prior pictures %d", i, au.begins,
+                     au.first.no_output_of_prior);
+    }
+}
+
 static void test_sei(void **unused)
 {
     (void)unused;
@@ -335,13 +402,19 @@ static void test_sei(void **unused)
     out_u(&o, 144, 8);
     out_u(&o, 4, 8);
     out_u(&o, 1000, 16);
-    out_u(&o, 0, 16); /* zeros, so that there is something to escape */
+    out_u(&o, 0, 16);             /* zeros, so that there is something to escape */
+    for (int i = 0; i < 2; i++) { /* preferred transfer: HLG; then unspecified, which is none */
+        out_u(&o, 147, 8);
+        out_u(&o, 1, 8);
+        out_u(&o, i == 0 ? 18 : 2, 8);
+    }
     uint8_t data[256];
     const size_t size = nal_write(unit(&o), NAL_ANNEXB, data, sizeof(data));
     memset(&ctx, 0, sizeof(ctx));
     assert_int_equal(hevc_access_unit(&ctx, data, size, NAL_ANNEXB, &au, &err), 0);
     assert_int_equal(au.damaged, 0);
     assert_true(au.recovery_point && au.broken_link && au.slices == 0);
+    assert_int_equal(au.transfer, 18);
     assert_int_equal(au.recovery_poc, -3);
     assert_true(au.hdr.has_mastering && au.hdr.has_light_level);
     assert_int_equal(au.hdr.primary_x[0], 34000); /* red */
@@ -519,8 +592,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rich_sps),   cmocka_unit_test(test_cut_sps),
-        cmocka_unit_test(test_unit_types), cmocka_unit_test(test_sei),
-        cmocka_unit_test(test_x265),       cmocka_unit_test(test_x265_hdr),
+        cmocka_unit_test(test_unit_types), cmocka_unit_test(test_ends_of_sequences),
+        cmocka_unit_test(test_sei),        cmocka_unit_test(test_x265),
+        cmocka_unit_test(test_x265_hdr),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

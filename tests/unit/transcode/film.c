@@ -207,6 +207,15 @@ static int sorted_packets(const struct film_result *r, uint32_t id, uint32_t ren
     return count;
 }
 
+/* Frame number `n` of a segment: kept by all. */
+static bool is_common(const int *divisors, int count, int n)
+{
+    for (int k = 0; divisors && k < count; k++)
+        if (n % divisors[k])
+            return false;
+    return true;
+}
+
 void film_check(const struct film_result *r, const struct film *film, int from, int to, uint32_t id,
                 const struct session_params *params, const int *divisors)
 {
@@ -222,15 +231,17 @@ void film_check(const struct film_result *r, const struct film *film, int from, 
     for (int k = 0; k < params->renditions_count; k++) {
         int count = sorted_packets(r, id, (uint32_t)k, packets);
         CHECK(r->done[id].packets[k] == count);
-        int at = 0, last_key = from;
+        int at = 0;
         int64_t gop = -1;
+        bool due = true;
         for (int i = from; i < to; i++) {
             const int64_t pts = film->frames[i].pts;
             const int64_t gop_now = (pts - film->frames[from].pts) / gop_ms;
-            const bool key = gop_now != gop;
+            due |= gop_now != gop;
             gop = gop_now;
-            last_key = key ? i : last_key;
-            if (divisors && (i - last_key) % divisors[k])
+            const bool key = due && is_common(divisors, params->renditions_count, i - from);
+            due &= !key;
+            if (divisors && (i - from) % divisors[k])
                 continue;
             CHECK(at < count);
             const struct film_packet *p = &packets[at++];

@@ -82,8 +82,8 @@ void film_collect_join(struct film_result *r);
 void film_result_free(struct film_result *r);
 
 /* Checks all of a segment that holds the frames from..to-1: counts, digest, time stamps, order, key
- * frames by the rule, contents. `divisor` 2 for a rendition means that every other frame since the
- * last key frame is kept. */
+ * frames by the rule, contents. `divisor` 2 for a rendition means that every other frame of the
+ * segment is kept. */
 void film_check(const struct film_result *r, const struct film *film, int from, int to, uint32_t id,
                 const struct session_params *params, const int *divisors);
 

@@ -104,7 +104,6 @@ static void encoder_params(void **state)
     assert_int_equal(e[0].bit_rate_bps, 123);
     assert_int_equal(e[0].quality, 21);
     assert_int_equal(e[0].time_base.den, 1000);
-    assert_int_equal(e[0].gop_frames_max, 0);
     assert_true(e[0].global_headers);
     /* What the frame says counts over the track; each fills the other's gaps. */
     assert_int_equal(e[0].color.primaries, 9);

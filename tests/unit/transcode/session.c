@@ -588,6 +588,20 @@ static void refused_parameters(void **state)
     assert_int_equal(session_open(&s, &params, &err), RGPU_ERROR_PARAM);
     params.renditions_count = RENDITIONS_MAX + 1;
     assert_int_equal(session_open(&s, &params, &err), RGPU_ERROR_PARAM);
+    static const int64_t rates[] = {-1, BIT_RATE_BPS_MAX + 1, INT64_MAX};
+    for (int i = 0; i < 9; i++) {
+        params = film_params(1);
+        struct rendition_params *r = &params.renditions[0];
+        *(i % 3 == 0   ? &r->bit_rate_bps
+          : i % 3 == 1 ? &r->bit_rate_max_bps
+                       : &r->vbv_bits) = rates[i / 3];
+        assert_int_equal(session_open(&s, &params, &err), RGPU_ERROR_PARAM);
+        assert_non_null(strstr(err.text, "bit/s"));
+    }
+    params = film_params(1);
+    params.threads = SESSION_THREADS_MAX + 1;
+    assert_int_equal(session_open(&s, &params, &err), RGPU_ERROR_PARAM);
+    assert_non_null(strstr(err.text, "threads"));
     params = film_params(1);
     params.renditions[0].width = 63;
     assert_int_equal(session_open(&s, &params, &err), RGPU_ERROR_PARAM);
