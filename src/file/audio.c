@@ -11,6 +11,7 @@
 
 #define BIT_RATE_CHANNEL_BPS 64000
 #define BIT_RATE_MAX_BPS 384000
+#define OPUS_CHANNEL_MAX_BPS 256000 /* libopus takes no more */
 #define CHANNELS_MAX 64
 /* A gap that is longer is a jump of the time line, and stays a gap. */
 #define SILENCE_MAX_S 600
@@ -94,6 +95,19 @@ static int output_rate(const AVCodec *codec, bool opus, int rate)
     return rates || rate <= 0 ? 48000 : rate;
 }
 
+static int check_opus(const struct audio *a, int channels, int64_t rate_bps, struct error *err)
+{
+    if (rate_bps <= (int64_t)OPUS_CHANNEL_MAX_BPS * channels)
+        return 0;
+    const int most_kbps = OPUS_CHANNEL_MAX_BPS / 1000;
+    return error_set(
+        err, RGPU_ERROR_PARAM,
+        "audio track %d: %lld kbit/s are too much for %d channel%s of opus, which takes "
+        "at most %d kbit/s a channel; use --audio opus:%d or less",
+        a->source->index, (long long)(rate_bps / 1000), channels, channels == 1 ? "" : "s",
+        most_kbps, most_kbps * channels);
+}
+
 static int open_encoder(struct audio *a, const struct audio_params *params, struct error *err)
 {
     const bool opus = strcmp(params->codec, "opus") == 0;
@@ -117,14 +131,17 @@ static int open_encoder(struct audio *a, const struct audio_params *params, stru
     const int64_t rate = (int64_t)BIT_RATE_CHANNEL_BPS * a->enc->ch_layout.nb_channels;
     a->enc->bit_rate =
         params->bit_rate_bps > 0 ? params->bit_rate_bps : FFMIN(rate, BIT_RATE_MAX_BPS);
-    const int rc = avcodec_open2(a->enc, codec, NULL);
+    const int channels = a->enc->ch_layout.nb_channels; /* which a failure forgets */
+    int rc = opus ? check_opus(a, channels, a->enc->bit_rate, err) : 0;
+    if (rc < 0)
+        return rc;
+    rc = avcodec_open2(a->enc, codec, NULL);
     if (rc == AVERROR(ENOMEM))
         return error_memory(err, "an audio encoder");
     if (rc < 0)
         return error_set(err, RGPU_ERROR_PARAM,
-                         "cannot encode %d channels at %d Hz and %lld kbit/s as %s",
-                         a->enc->ch_layout.nb_channels, a->enc->sample_rate,
-                         (long long)(a->enc->bit_rate / 1000), params->codec);
+                         "cannot encode %d channels at %d Hz and %lld kbit/s as %s", channels,
+                         a->enc->sample_rate, (long long)(a->enc->bit_rate / 1000), params->codec);
     a->par = avcodec_parameters_alloc();
     a->fifo = av_audio_fifo_alloc(a->enc->sample_fmt, a->enc->ch_layout.nb_channels,
                                   2 * a->enc->frame_size);

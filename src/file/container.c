@@ -61,6 +61,29 @@ static const struct {
     {".m3u8", CONTAINER_HLS},
 };
 
+/* Codes that libavformat finds in its table of Macintosh languages. */
+static const char mov_languages[][4] = {
+    "eng", "fra", "ger", "ita", "dut", "sve", "spa", "dan", "por", "nor", "heb", "jpn", "ara",
+    "fin", "gre", "ice", "mlt", "tur", "hr ", "chi", "urd", "hin", "tha", "kor", "lit", "pol",
+    "hun", "est", "lav", "smi", "fo ", "per", "rus", "iri", "alb", "ron", "ces", "slk", "slv",
+    "yid", "sr ", "mac", "bul", "ukr", "bel", "uzb", "kaz", "aze", "arm", "geo", "mol", "kir",
+    "tgk", "tuk", "mon", "pus", "kur", "kas", "snd", "tib", "nep", "san", "mar", "ben", "asm",
+    "guj", "pa ", "ori", "mal", "kan", "tam", "tel", "sin", "bur", "khm", "lao", "vie", "ind",
+    "tgl", "may", "amh", "tir", "orm", "som", "swa", "kin", "run", "nya", "mlg", "epo", "wel",
+    "baq", "cat", "lat", "que", "grn", "aym", "tat", "uig", "dzo", "jav",
+};
+
+/* Other codes of the same languages: ISO 639-2 has two for some, and that table its own. */
+static const struct {
+    char code[4], known[4];
+} mov_twins[] = {
+    {"fre", "fra"}, {"deu", "ger"}, {"nld", "dut"}, {"swe", "sve"}, {"ell", "gre"}, {"isl", "ice"},
+    {"hrv", "hr "}, {"scr", "hr "}, {"zho", "chi"}, {"fao", "fo "}, {"fas", "per"}, {"gle", "iri"},
+    {"sqi", "alb"}, {"rum", "ron"}, {"cze", "ces"}, {"slo", "slk"}, {"srp", "sr "}, {"scc", "sr "},
+    {"mkd", "mac"}, {"hye", "arm"}, {"kat", "geo"}, {"bod", "tib"}, {"pan", "pa "}, {"mya", "bur"},
+    {"msa", "may"}, {"cym", "wel"}, {"eus", "baq"},
+};
+
 static bool name_ends(const char *path, const char *end)
 {
     const size_t n = strlen(path), m = strlen(end);
@@ -239,4 +262,15 @@ enum AVCodecID container_text_codec(enum container container, enum AVCodecID cod
     if (container == CONTAINER_MKV)
         return AV_CODEC_ID_SUBRIP;
     return AV_CODEC_ID_NONE;
+}
+
+const char *container_mov_language(const char *code)
+{
+    for (size_t i = 0; i < sizeof(mov_twins) / sizeof(mov_twins[0]); i++)
+        if (strcmp(code, mov_twins[i].code) == 0)
+            return mov_twins[i].known;
+    for (size_t i = 0; i < sizeof(mov_languages) / sizeof(mov_languages[0]); i++)
+        if (strcmp(code, mov_languages[i]) == 0)
+            return mov_languages[i];
+    return NULL;
 }

@@ -26,4 +26,7 @@ const char *container_path_name(enum container container, const char *path);
 bool container_path_takes_codec(enum container container, const char *path, const char *codec);
 bool container_path_allows(const char *path, const struct reader_track *track);
 
+/* How QuickTime's muxer knows a language that has this code of ISO 639-2; NULL: not at all. */
+const char *container_mov_language(const char *code);
+
 #endif

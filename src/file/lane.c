@@ -105,7 +105,7 @@ static void open_part(struct lane *l)
 int lane_open(struct lane *l, AVStream *to, struct error *err)
 {
     l->to = to;
-    l->last_dts = AV_NOPTS_VALUE;
+    l->last_dts = l->gone_dts = AV_NOPTS_VALUE;
     if (l->kind == WRITER_VIDEO)
         return 0;
     l->shift = av_rescale_q(l->shift_us, AV_TIME_BASE_Q, l->from);
@@ -559,6 +559,32 @@ int lane_end(struct lane *l, struct error *err)
     l->ended = true;
     interleave_end(l->il, l->index);
     return rc;
+}
+
+int lane_check_gap(struct lane *l, const AVPacket *pkt, int64_t origin_us, const char *path,
+                   struct error *err)
+{
+    const enum AVMediaType type = l->to->codecpar->codec_type;
+    const bool is_cues = l->container == CONTAINER_HLS && type == AVMEDIA_TYPE_SUBTITLE;
+    if ((l->container != CONTAINER_MP4 && l->container != CONTAINER_HLS) || is_cues)
+        return 0;
+    const AVRational tb = l->to->time_base;
+    const int64_t pts = av_rescale_q(pkt->pts, pkt->time_base, tb);
+    const int64_t dts = av_rescale_q(pkt->dts, pkt->time_base, tb);
+    const int64_t last_dts = l->gone_dts != AV_NOPTS_VALUE ? l->gone_dts : dts;
+    const int64_t last_pts = l->gone_dts != AV_NOPTS_VALUE ? l->gone_pts : dts;
+    l->gone_dts = dts;
+    l->gone_pts = FFMAX(pts, last_pts);
+    if (dts - last_dts < INT32_MAX && pts - dts < INT32_MAX)
+        return 0;
+    return error_set(
+        err, RGPU_ERROR_UNSUPPORTED,
+        "%s: after %.3f s of the input, %s track %d has a gap of %.3f s, which is longer than "
+        "%s can say in units of 1/%d s; use an .mkv output, or take a part with "
+        "--start and --duration",
+        path, (double)last_pts * av_q2d(tb) + (double)origin_us / 1e6,
+        av_get_media_type_string(type), l->source ? l->source->index : l->index,
+        (double)(pts - last_pts) * av_q2d(tb), container_name(l->container), tb.den);
 }
 
 void lane_close(struct lane *l)

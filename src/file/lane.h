@@ -60,6 +60,8 @@ struct lane {
     int64_t resample_last; /* state of av_rescale_delta */
     bool resample;         /* `from` is coarser than samples: their exact time is rebuilt */
     int64_t last_dts;
+    int64_t gone_dts;       /* of the last that went to the muxer, in its time base */
+    int64_t gone_pts;       /* the largest of these */
     int64_t packets, bytes; /* that went on */
     int64_t refused;        /* that could not be stored */
     int64_t raised;         /* times of sound that went back */
@@ -73,6 +75,12 @@ int lane_video(struct lane *l, struct packet *pkt, struct error *err);  /* moved
 int lane_copy(struct lane *l, struct AVPacket *pkt, struct error *err); /* moved */
 int lane_progress(struct lane *l, int64_t pts_us, struct error *err);
 int lane_end(struct lane *l, struct error *err);
+
+/* Whether the muxer, whose header is written, can say how long the packet before this one lasts:
+ * else UNSUPPORTED, which names the gap. To be asked for each packet on its way to the muxer;
+ * `origin_us` is the input's time of the lane's zero. */
+int lane_check_gap(struct lane *l, const struct AVPacket *pkt, int64_t origin_us, const char *path,
+                   struct error *err);
 
 void lane_close(struct lane *l);
 

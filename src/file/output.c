@@ -145,6 +145,8 @@ int64_t output_size(const struct output *o)
 int output_errno(int number, const char *path, struct error *err)
 {
     const int code = error_from_errno(number);
+    if (number == EFBIG)
+        return error_set(err, code, "%s would be larger than is allowed here (ulimit -f)", path);
     if (code == RGPU_ERROR_NO_SPACE)
         return error_set(err, code, "no space left on the device for %s", path);
     return error_set(err, code, "cannot write %s: %s", path, strerror(number));

@@ -119,6 +119,23 @@ static int open_audio(struct outputs *o, const struct outputs_params *params,
     return audio_open(&o->audio[track->index], &audio, err);
 }
 
+/* FLV holds one audio track: what comes behind it need not be encoded, as the writer leaves it out.
+ */
+static bool is_second_sound(const struct outputs *o, const struct outputs_params *params)
+{
+    const struct result *out = &o->outputs[0];
+    for (int i = 0; o->container == CONTAINER_FLV && i < out->tracks_count; i++) {
+        const struct writer_track_params *t = &out->tracks[i];
+        if (t->kind == WRITER_AUDIO)
+            return true;
+        if (t->kind == WRITER_COPY && t->source->kind == TRACK_AUDIO &&
+            container_takes(o->container, t->source, NULL) &&
+            container_path_allows(params->path, t->source))
+            return true;
+    }
+    return false;
+}
+
 static int add_source_track(struct outputs *o, const struct outputs_params *params,
                             const struct reader_track *track, struct error *err)
 {
@@ -133,7 +150,7 @@ static int add_source_track(struct outputs *o, const struct outputs_params *para
             return 0;
         /* Where nothing is told of it, there is nothing to decode; the writer says so. */
         const bool copy =
-            params->audio == AUDIO_COPY || track->is_untold ||
+            params->audio == AUDIO_COPY || track->is_untold || is_second_sound(o, params) ||
             (params->audio == AUDIO_AUTO && container_takes(o->container, track, NULL) &&
              container_path_allows(params->path, track));
         if (!copy) {

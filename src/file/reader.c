@@ -67,18 +67,39 @@ static struct reader_queued queue_pop_packet(struct reader *r)
     return item;
 }
 
-void reader_queue_drop(struct reader *r, size_t count, bool video_only)
+/* End of a packet on the time line; INT64_MIN: it has no time. */
+static int64_t end_us(const struct reader *r, const AVPacket *av)
+{
+    const int64_t ts = av->pts != AV_NOPTS_VALUE ? av->pts : av->dts;
+    int64_t end;
+    if (ts == AV_NOPTS_VALUE || __builtin_add_overflow(ts, av->duration, &end))
+        return INT64_MIN;
+    return rational_rescale(end, r->tracks[av->stream_index].time_base, MICROSECONDS,
+                            ROUND_NEAREST);
+}
+
+static void queue_drop(struct reader *r, size_t count, bool others, int64_t from_us)
 {
     const size_t total = r->queue_count;
     for (size_t i = 0; i < total; i++) {
         struct reader_queued item = queue_pop_packet(r);
-        if (i < count && (item.is_video || !video_only)) {
+        if (i < count && (item.is_video || (others && end_us(r, item.av) <= from_us))) {
             av_packet_free(&item.av);
             continue;
         }
         *reader_queued(r, r->queue_count++) = item;
         r->queue_bytes += (size_t)item.av->size;
     }
+}
+
+void reader_queue_drop(struct reader *r, size_t count, bool video_only)
+{
+    queue_drop(r, count, !video_only, INT64_MAX);
+}
+
+void reader_queue_drop_until(struct reader *r, size_t count, int64_t from_us)
+{
+    queue_drop(r, count, true, from_us);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -152,8 +173,10 @@ static bool refuse_times(const struct reader *r, AVPacket *av)
     return !pts || !dts || !duration;
 }
 
-static struct timeline_packet timeline_packet(const struct reader *r, const AVPacket *av)
+static struct timeline_packet timeline_packet(const struct reader *r,
+                                              const struct reader_queued *item)
 {
+    const AVPacket *av = item->av;
     return (struct timeline_packet){.track = av->stream_index,
                                     .time_base = r->tracks[av->stream_index].time_base,
                                     .clock_bits =
@@ -161,7 +184,8 @@ static struct timeline_packet timeline_packet(const struct reader *r, const AVPa
                                     .dts = av->dts,
                                     .pts = av->pts,
                                     .duration = av->duration,
-                                    .is_key = av->flags & AV_PKT_FLAG_KEY};
+                                    .is_key = item->is_video ? item->look.access != ACCESS_NONE
+                                                             : (av->flags & AV_PKT_FLAG_KEY) != 0};
 }
 
 /* Tracks that the clock's jumps are told by, beside the selected video track. */
@@ -170,9 +194,10 @@ static bool has_clock(const struct reader *r, int track)
     return r->tracks[track].kind == TRACK_VIDEO || r->tracks[track].kind == TRACK_AUDIO;
 }
 
-static void shift_time(struct reader *r, AVPacket *av)
+static void shift_time(struct reader *r, struct reader_queued *item)
 {
-    struct timeline_packet pkt = timeline_packet(r, av);
+    AVPacket *av = item->av;
+    struct timeline_packet pkt = timeline_packet(r, item);
     if (has_clock(r, av->stream_index))
         timeline_move(&r->timeline, &pkt);
     else
@@ -180,40 +205,39 @@ static void shift_time(struct reader *r, AVPacket *av)
     av->pts = pkt.pts;
     av->dts = pkt.dts;
     refuse_times(r, av);
+    item->is_moved = true;
 }
 
 /* The video track is moved when it is read, the others that tell time when they leave the queue:
  * where sound goes back first, the video's next packet shows whether the clock did. */
-static void shift_first(struct reader *r)
+void reader_move_queued(struct reader *r, size_t i)
 {
-    AVPacket *av = reader_queued(r, 0)->av;
-    const int track = av->stream_index;
-    if (!r->timeline.active || track == r->video || !has_clock(r, track))
+    if (!r->timeline.active || reader_queued(r, i)->is_moved)
         return;
-    const struct timeline_packet pkt = timeline_packet(r, av);
-    const int64_t enough = reader_queued(r, 0)->videos + DOUBT_VIDEO_PACKETS;
+    const struct timeline_packet pkt = timeline_packet(r, reader_queued(r, i));
+    const int64_t enough = reader_queued(r, i)->videos + DOUBT_VIDEO_PACKETS;
     while (timeline_doubts(&r->timeline, &pkt) && r->videos < enough && r->ended == 0 &&
-           r->queue_count < TIME_PACKETS_MAX)
+           r->queue_count < i + TIME_PACKETS_MAX)
         reader_read_ahead(r);
-    shift_time(r, reader_queued(r, 0)->av);
+    shift_time(r, reader_queued(r, i));
 }
 
-static void note_end(const struct reader *r, const AVPacket *av, int64_t *end_us)
+static void note_end(const struct reader *r, const AVPacket *av, int64_t *latest_us)
 {
-    const int64_t ts = av->pts != AV_NOPTS_VALUE ? av->pts : av->dts;
-    int64_t end;
-    if (ts == AV_NOPTS_VALUE || __builtin_add_overflow(ts, av->duration, &end))
-        return;
-    const int64_t us =
-        rational_rescale(end, r->tracks[av->stream_index].time_base, MICROSECONDS, ROUND_NEAREST);
-    if (us > *end_us)
-        *end_us = us;
+    const int64_t us = end_us(r, av);
+    if (us > *latest_us)
+        *latest_us = us;
+}
+
+void reader_note_given(struct reader *r, const struct AVPacket *av)
+{
+    note_end(r, av, &r->given_us);
 }
 
 int reader_read_ahead(struct reader *r)
 {
     int errors = 0, rc = 0;
-    struct reader_queued item = {.av = av_packet_alloc()};
+    struct reader_queued item = {.av = av_packet_alloc(), .damaged = r->damaged};
     if (!item.av)
         return end_with(r, error_memory(&r->ended_error, "a packet"));
     for (;;) {
@@ -248,11 +272,12 @@ int reader_read_ahead(struct reader *r)
         item.av->dts = r->first_dts_closed;
     r->videos += item.is_video;
     item.videos = r->videos;
+    if (item.is_video)
+        item.look = video_look(&r->state, item.av);
     if (item.is_video || !has_clock(r, track))
-        shift_time(r, item.av);
+        shift_time(r, &item);
     note_end(r, item.av, &r->farthest_us);
     if (item.is_video) {
-        item.look = video_look(&r->state, item.av);
         r->damaged += item.look.damaged || item.look.flags & PACKET_CORRUPT;
     } else {
         r->damaged += (item.av->flags & AV_PKT_FLAG_CORRUPT) != 0;
@@ -328,12 +353,18 @@ void reader_time_queued(struct reader *r, size_t at)
     reader_queued(r, at)->av->pts = pts;
 }
 
+bool reader_interrupted(struct reader *r)
+{
+    if (r->ended != 0 || !is_interrupted(r))
+        return false;
+    r->ended = source_explain(&r->source, AVERROR_EXIT, &r->ended_error);
+    return true;
+}
+
 int reader_next(struct reader *r, struct reader_packet *ret, struct error *err)
 {
     while (r->queue_count == 0) {
-        if (r->ended == 0 && is_interrupted(r))
-            r->ended = source_explain(&r->source, AVERROR_EXIT, &r->ended_error);
-        if (r->ended == 0)
+        if (!reader_interrupted(r) && r->ended == 0)
             reader_read_ahead(r);
         if (r->ended != 0 && r->queue_count == 0) {
             if (err && r->ended != RGPU_ERROR_END)
@@ -342,11 +373,11 @@ int reader_next(struct reader *r, struct reader_packet *ret, struct error *err)
         }
     }
     reader_time_queued(r, 0);
-    shift_first(r);
+    reader_move_queued(r, 0);
     struct reader_queued item = queue_pop_packet(r);
     if (item.is_video)
         r->state.dts_before = item.av->dts;
-    note_end(r, item.av, &r->given_us);
+    reader_note_given(r, item.av);
     struct reader_packet out = {.track = item.av->stream_index, .av = item.av};
     if (item.is_video) {
         bool damaged = false;
@@ -382,6 +413,9 @@ static int open_format(struct reader *r, struct error *err)
     r->format->max_analyze_duration = r->source.size_bytes ? PROBE_FILE_US : PROBE_PIPE_US;
     r->format->pb = r->source.io;
     int rc = avformat_open_input(&r->format, r->source.url, NULL, NULL);
+    const int index = rc == AVERROR_EXIT ? 0 : source_check_index(&r->source, err);
+    if (index < 0)
+        return index;
     if (rc < 0)
         return source_explain(&r->source, rc, err);
     /* A text file with the right ending is a film of a terminal to libavformat. */
@@ -593,7 +627,7 @@ int reader_open(struct reader **ret, const struct reader_params *params, struct 
     r->source.fd = r->holes.fd = -1;
     r->interrupt = params->interrupt;
     r->video = -1;
-    r->farthest_us = r->given_us = INT64_MIN;
+    r->farthest_us = r->given_us = r->sought_us = INT64_MIN;
     r->first_dts = r->first_dts_closed = PTS_NONE;
     r->path = strdup(params->path);
     const int rc = r->path ? open_all(r, params, err) : error_memory(err, "a file name");
@@ -672,11 +706,18 @@ static bool is_turned(const struct reader *r)
 int64_t reader_duration_us(const struct reader *r)
 {
     const AVFormatContext *f = r->format;
-    if (r->ended == RGPU_ERROR_END && r->timeline.jumps_count && r->given_us != INT64_MIN)
+    const bool sought = r->sought_us != INT64_MIN;
+    int64_t read_us;
+    if (r->ended == RGPU_ERROR_END && (r->timeline.jumps_count || sought) &&
+        r->given_us != INT64_MIN)
         return r->given_us - reader_start_us(r);
     /* From the bit rate, it is a guess that may be off by far. */
     if (f->duration == AV_NOPTS_VALUE || f->duration < 0 ||
         f->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE || is_turned(r))
+        return 0;
+    /* Shorter than what was read already: libavformat knows of no jumps. */
+    if (sought && (__builtin_sub_overflow(r->sought_us, reader_start_us(r), &read_us) ||
+                   f->duration <= read_us))
         return 0;
     /* Matroska's duration is the time of the end, not the length. */
     const int64_t start = reader_start_us(r);

@@ -11,7 +11,9 @@
 struct reader_queued {
     struct AVPacket *av; /* owned */
     bool is_video;       /* of the selected track; then `look` is filled */
+    bool is_moved;       /* its times are on the time line */
     int64_t videos;      /* packets of the selected track read up to here */
+    int64_t damaged;     /* counted before it was read */
     struct video_look look;
 };
 
@@ -33,6 +35,7 @@ struct reader {
     int ended; /* 0, or what reader_next returns once the queue is empty */
     struct error ended_error;
     int64_t damaged;
+    int64_t sought_us;   /* read up to there, on the time line, to find the start; INT64_MIN: not */
     int64_t videos;      /* packets of the selected track that were read */
     int64_t farthest_us; /* end of the latest packet; INT64_MIN: none */
     int64_t given_us;    /* the same of those that were given out, on the time line */
@@ -48,8 +51,21 @@ struct reader_queued *reader_queued(struct reader *r, size_t i);
  * (video_state.anchor_is_next, .anchor_is_before_next). Reads ahead for that. */
 void reader_time_queued(struct reader *r, size_t at);
 
+/* Moves the i-th packet of the queue onto the time line, where that is not done yet; all before it
+ * must be there. Reads ahead for that. */
+void reader_move_queued(struct reader *r, size_t i);
+
+/* Its end counts as given out (see given_us). */
+void reader_note_given(struct reader *r, const struct AVPacket *av);
+
 /* Drops the packets of the queue: the first `count`, the video track's only or all. */
 void reader_queue_drop(struct reader *r, size_t count, bool video_only);
+
+/* The same, but keeps those of other tracks that are moved and not over at `from_us`. */
+void reader_queue_drop_until(struct reader *r, size_t count, int64_t from_us);
+
+/* Whether the caller wants an end; then `ended` is set. */
+bool reader_interrupted(struct reader *r);
 
 /* Goes to the last access point of the video at or before `start_us` from the file's start; stays
  * at the beginning where the input cannot be moved in. */

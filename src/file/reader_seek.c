@@ -1,6 +1,8 @@
 /* Finds the place to begin. What libavformat's seeking gives is not believed: packets are read
  * until the first access point, and where that lies too late, it is tried again from further back.
- */
+ *
+ * Where clocks may jump, what time it is at a place is told only by all that comes before it:
+ * there, the file is read from its beginning. */
 #include "file/reader_internal.h"
 
 #include <libavcodec/bsf.h>
@@ -8,6 +10,7 @@
 
 #define SEEK_PACKETS_MAX 8192
 #define SEEK_BYTES_MAX (64 << 20)
+#define KEEP_US 1000000 /* so long before the start, other tracks are kept */
 
 static const struct rational MICROSECONDS = {1, 1000000};
 
@@ -105,6 +108,45 @@ static int seek_video(struct reader *r, int64_t target_us, struct error *err)
     return 0;
 }
 
+/* Reads on from the beginning, as reader_next would, to the last access point that is not after the
+ * target. What is held is as little as after a seek: where access points are farther apart, the
+ * caller reads on from the last one, or from the beginning. */
+static int read_until(struct reader *r, int64_t target_us, struct error *err)
+{
+    const int64_t target =
+        rational_rescale(target_us, MICROSECONDS, r->tracks[r->video].time_base, ROUND_DOWN);
+    const int64_t from_us = target_us > INT64_MIN + KEEP_US ? target_us - KEEP_US : INT64_MIN;
+    size_t since = 0; /* packets looked at since the last access point */
+    for (size_t i = 0; since < SEEK_PACKETS_MAX && r->queue_bytes < SEEK_BYTES_MAX; i++, since++) {
+        while (i == r->queue_count && !reader_interrupted(r) && r->ended == 0)
+            reader_read_ahead(r);
+        if (i == r->queue_count)
+            break;
+        reader_time_queued(r, i);
+        reader_move_queued(r, i);
+        reader_note_given(r, reader_queued(r, i)->av);
+        if (!reader_queued(r, i)->is_video || reader_queued(r, i)->look.access == ACCESS_NONE ||
+            queued_time(r, i) == AV_NOPTS_VALUE)
+            continue;
+        if (queued_time(r, i) > target)
+            break;
+        r->damaged -= reader_queued(r, i)->damaged;
+        for (size_t k = r->queue_count; k-- > i;)
+            reader_queued(r, k)->damaged -= reader_queued(r, i)->damaged;
+        const size_t behind = r->queue_count - i;
+        reader_queue_drop_until(r, i, from_us);
+        i = r->queue_count - behind;
+        since = 0;
+    }
+    r->sought_us = r->farthest_us > target_us ? r->farthest_us : target_us;
+    if (r->ended != 0 && r->ended != RGPU_ERROR_END) {
+        if (err)
+            *err = r->ended_error;
+        return r->ended;
+    }
+    return 0;
+}
+
 int reader_seek(struct reader *r, int64_t start_us, struct error *err)
 {
     int64_t target_us;
@@ -116,6 +158,8 @@ int reader_seek(struct reader *r, int64_t start_us, struct error *err)
     if (r->video < 0) {
         if (avformat_seek_file(r->format, -1, INT64_MIN, target_us, target_us, 0) >= 0)
             forget(r);
+    } else if (has_time(r) && r->timeline.active) {
+        rc = read_until(r, target_us, err);
     } else if (has_time(r)) {
         rc = seek_video(r, target_us, err);
     }

@@ -12,6 +12,8 @@
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
 
+#include "file/big_endian.h"
+
 #define PIPE_BUFFER (256 << 10)
 #define INTERRUPT_MS 50 /* how soon an interrupt is seen */
 #define SNIFF_BOXES_MAX 10000
@@ -30,6 +32,66 @@ static int code_from_errno(int errno_value)
                : code;
 }
 
+/* ---- boxes of an MP4 ------------------------------------------------------------------------ */
+
+static bool box_is(const uint8_t *box, const char *type)
+{
+    return memcmp(box + 4, type, 4) == 0;
+}
+
+/* Its length stands behind its type. */
+static bool box_is_large(const uint8_t *head)
+{
+    return read_be(head, 4) == 1;
+}
+
+/* Bytes of the box with its head; 0: up to the end, or nonsense. */
+static uint64_t box_size(const uint8_t *head)
+{
+    const uint64_t size = box_is_large(head) ? read_be(head + 8, 8) : read_be(head, 4);
+    return size < 8 ? 0 : size;
+}
+
+static void look_at_box(struct boxes *b)
+{
+    static const char *const before[] = {"ftyp", "free", "skip", "wide", "uuid", "pnot", NULL};
+    bool known = false;
+    for (int i = 0; before[i]; i++)
+        known |= box_is(b->head, before[i]);
+    const uint64_t size = box_size(b->head);
+    b->index_last = box_is(b->head, "mdat");
+    b->over = !known || !size || b->next + size < size || b->next + size <= b->at;
+    b->next += size;
+}
+
+static void follow_boxes(struct boxes *b, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size && !b->over; i++, b->at++) {
+        if (b->at < b->next) { /* within a box */
+            const uint64_t skip = b->next - b->at;
+            const size_t most = size - i - 1;
+            const size_t n = skip - 1 < most ? (size_t)(skip - 1) : most;
+            i += n;
+            b->at += n;
+            continue;
+        }
+        const uint64_t have = b->at - b->next;
+        b->head[have] = data[i];
+        if (have + 1 == sizeof(b->head) || (have + 1 == 8 && !box_is_large(b->head)))
+            look_at_box(b);
+    }
+}
+
+int source_check_index(const struct source *s, struct error *err)
+{
+    if (!s->boxes.index_last)
+        return 0;
+    return error_set(err, RGPU_ERROR_INPUT,
+                     "%s is an MP4 whose index comes last, which cannot be read from a pipe: name "
+                     "the file itself, or have it written with the index first (faststart)",
+                     source_name(s));
+}
+
 /* ---- pipes ---------------------------------------------------------------------------------- */
 
 static int pipe_read(void *opaque, uint8_t *data, int size)
@@ -45,8 +107,11 @@ static int pipe_read(void *opaque, uint8_t *data, int size)
         if (ready <= 0)
             continue;
         const ssize_t n = read(s->fd, data, (size_t)size);
-        if (n > 0)
+        if (n > 0) {
+            if (!s->size_bytes)
+                follow_boxes(&s->boxes, data, (size_t)n);
             return (int)n;
+        }
         if (n == 0)
             return AVERROR_EOF;
         if (errno != EINTR && errno != EAGAIN)
@@ -210,11 +275,6 @@ void source_close(struct source *s)
 
 /* ---- saying why ----------------------------------------------------------------------------- */
 
-static bool box_is(const uint8_t *box, const char *type)
-{
-    return memcmp(box + 4, type, 4) == 0;
-}
-
 /* Whether the file is an MP4 whose index, which is written last, never came. */
 static bool lacks_moov(const char *path)
 {
@@ -233,14 +293,8 @@ static bool lacks_moov(const char *path)
             break;
         }
         mp4 |= box_is(box, "ftyp") || box_is(box, "mdat");
-        uint64_t size =
-            (uint64_t)box[0] << 24 | (uint64_t)box[1] << 16 | (uint64_t)box[2] << 8 | box[3];
-        if (size == 1) {
-            size = 0;
-            for (int k = 8; k < 16; k++)
-                size = size << 8 | box[k];
-        }
-        if (!mp4 || size < 8 || at + size < at)
+        const uint64_t size = box_size(box);
+        if (!mp4 || !size || at + size < at)
             break;
         at += size;
     }

@@ -13,6 +13,14 @@
 
 struct AVIOContext;
 
+/* The outermost boxes of an MP4 (ISO/IEC 14496-12, 4.2), as the bytes pass. */
+struct boxes {
+    uint64_t at, next; /* bytes that have passed; where the next box begins */
+    uint8_t head[16];  /* of the box that begins there, as far as it is here */
+    bool over;         /* nothing more can be told */
+    bool index_last;   /* the pictures come before the index that says where they are */
+};
+
 struct source {
     const char *path;       /* borrowed; as the user wrote it */
     char *url;              /* owned; for libavformat, where `io` is NULL */
@@ -20,6 +28,7 @@ struct source {
     int64_t size_bytes;     /* 0 unknown */
     int fd;                 /* of `io`, owned unless it is standard input; else -1 */
     struct reader_interrupt interrupt;
+    struct boxes boxes; /* of a pipe */
 };
 
 /* NOT_FOUND, ACCESS, LIMIT, INPUT (directory, device, socket, empty, all else). */
@@ -31,6 +40,10 @@ const char *source_name(const struct source *s);
 
 /* Another descriptor of a source that is a file, for reading at offsets; -1 on failure. */
 int source_again(const struct source *s);
+
+/* INPUT for an MP4 from a pipe whose index comes last, once its beginning has been read: where all
+ * of it is not in some buffer by chance, no picture could be found. Else 0. */
+int source_check_index(const struct source *s, struct error *err);
 
 /* A line for a source that libavformat could not open, given its error code. */
 int source_explain(const struct source *s, int av_error, struct error *err);

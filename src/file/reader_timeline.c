@@ -12,6 +12,7 @@
 #define NEAR_US INT64_C(600000000)   /* no farther apart across the clock's end: one recording */
 #define CLOCK_BITS_MAX 40            /* more of them count for years */
 #define LAG_US INT64_C(2000000)      /* tracks come so far apart */
+#define OVERLAP_FRAMES 3
 
 static const struct rational MICROSECONDS = {1, 1000000};
 
@@ -33,6 +34,11 @@ void timeline_done(struct timeline *t)
     t->tracks_count = 0;
 }
 
+static void forget_shown(struct timeline_track *k)
+{
+    k->end_us = k->latest_us = PTS_NONE;
+}
+
 void timeline_reset(struct timeline *t)
 {
     t->jumps_count = 0;
@@ -42,7 +48,8 @@ void timeline_reset(struct timeline *t)
     for (int i = 0; i < t->tracks_count; i++) {
         struct timeline_track *k = &t->tracks[i];
         *k = (struct timeline_track){
-            .clock_us = PTS_NONE, .last_us = PTS_NONE, .before_us = PTS_NONE, .end_us = PTS_NONE};
+            .clock_us = PTS_NONE, .last_us = PTS_NONE, .before_us = PTS_NONE};
+        forget_shown(k);
         for (int n = 0; n < TIMELINE_SHOWN_MAX; n++)
             k->shown_us[n] = PTS_NONE;
     }
@@ -192,7 +199,8 @@ static void take_back(struct timeline *t, struct timeline_track *k, int64_t us)
             return;
     k->jumps--;
     t->jumps_count--;
-    k->last_us = k->end_us = PTS_NONE;
+    k->last_us = PTS_NONE;
+    forget_shown(k);
 }
 
 static int64_t step(const struct timeline_track *k)
@@ -211,6 +219,19 @@ static bool fills(const struct timeline_track *k, const struct timeline_packet *
         if (k->shown_us[i] != PTS_NONE && llabs(k->shown_us[i] - shown) < half)
             return false;
     return true;
+}
+
+/* Whether a key frame is shown no later than one before it, by a few frames or with a time of
+ * decoding that stumbles, too: else one of both has a wrong time. */
+static bool overlaps(const struct timeline *t, const struct timeline_packet *pkt, int64_t moved,
+                     int64_t shown)
+{
+    const struct timeline_track *k = &t->tracks[pkt->track];
+    const int64_t frame = step(k);
+    if (!t->finely || pkt->track != t->leader || !pkt->is_key || pkt->pts == PTS_NONE ||
+        k->latest_us == PTS_NONE || frame <= 0 || frame > FRAME_MAX_US || shown > k->latest_us)
+        return false;
+    return k->latest_us - shown <= OVERLAP_FRAMES * frame || moved < k->last_us + frame / 2;
 }
 
 /* What comes now goes on behind what was decoded and shown before. */
@@ -284,6 +305,9 @@ static void note(struct timeline *t, struct timeline_track *k, int64_t us, int64
     k->shown_next = (k->shown_next + 1) % TIMELINE_SHOWN_MAX;
     if (k->end_us == PTS_NONE || shown + k->duration_us > k->end_us)
         k->end_us = shown + k->duration_us;
+    if (shown - moved <= TIMELINE_SHOWN_MAX * step(k) &&
+        (k->latest_us == PTS_NONE || shown > k->latest_us))
+        k->latest_us = shown;
 }
 
 static void shift(struct timeline_packet *pkt, int64_t us)
@@ -311,11 +335,17 @@ void timeline_move(struct timeline *t, struct timeline_packet *pkt)
         const int64_t moved = us + t->shift_us[k->jumps];
         if (k->last_us != PTS_NONE && moved < k->last_us - threshold(t, pkt->track)) {
             if (returns(k, moved)) {
-                k->last_us = k->end_us = PTS_NONE;
+                k->last_us = PTS_NONE;
+                forget_shown(k);
                 refute_leap(t, moved);
             } else if (k->jumps == t->jumps_count && k->jumps < TIMELINE_JUMPS_MAX) {
                 jump(t, k, pkt, us, shown);
             }
+        } else if (k->last_us != PTS_NONE && k->jumps == t->jumps_count &&
+                   k->jumps < TIMELINE_JUMPS_MAX &&
+                   overlaps(t, pkt, moved, shown + t->shift_us[k->jumps])) {
+            jump(t, k, pkt, us, shown);
+            k->alone = false; /* the next one, too, goes on as if nothing were */
         } else {
             back = leap_back(k, pkt, moved, shown + t->shift_us[k->jumps]);
         }

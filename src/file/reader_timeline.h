@@ -7,7 +7,9 @@
  *
  * Each track finds a jump by itself, since tracks come interleaved; the first to find it decides
  * how far time moves, and the others follow, so that they stay in step. The selected video track
- * may lead by a jump of a few frames already, others (sound's time may stumble) by a second.
+ * may lead by a jump of a few frames already, others (sound's time may stumble) by a second. Where
+ * recordings overlap by less, the time of decoding may go on as if nothing were: there, a key frame
+ * is shown no later than one before it, which none is in one recording.
  *
  * Where time leaps ahead, it is left as it comes, and told. Only what is shown between frames from
  * before a jump or leap goes by their clock, or it would come out of order.
@@ -33,6 +35,7 @@ struct timeline_track {
     int64_t clock_us;           /* dts of its last packet by the clock, not moved; or PTS_NONE */
     int64_t last_us, before_us; /* dts of its last two packets, moved; PTS_NONE: none yet */
     int64_t end_us;             /* of what is shown latest, moved; PTS_NONE: none yet */
+    int64_t latest_us;          /* when the latest is shown; without times too far from decoding */
     int64_t duration_us;
     int64_t step_us;                      /* between its last two packets; 0: unknown */
     int64_t shown_us[TIMELINE_SHOWN_MAX]; /* ring of when the last ones are shown, moved */

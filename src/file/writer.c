@@ -158,6 +158,20 @@ static bool keeps_beside(struct writer *w, const struct lane *l)
     return !l->is_unasked;
 }
 
+/* Whether an audio track is one more than FLV holds. */
+static bool is_second_sound(const struct writer *w, const struct lane *lane)
+{
+    const struct reader_track *t = lane->source;
+    if (w->container != CONTAINER_FLV || !t || t->kind != TRACK_AUDIO || t->is_untold)
+        return false;
+    for (int i = 0; i < w->count; i++) {
+        const struct lane *l = &w->lanes[i];
+        if (l != lane && l->source && l->source->kind == TRACK_AUDIO && l->to)
+            return true;
+    }
+    return false;
+}
+
 /* Whether a source track is copied, as it is or as another text format; warns if not. */
 static bool keeps(struct writer *w, const struct lane *lane)
 {
@@ -171,15 +185,6 @@ static bool keeps(struct writer *w, const struct lane *lane)
     takes = takes && container_path_allows(w->path, t);
     if (takes && t->is_cover && t->stream->attached_pic.size <= 0)
         takes = false;
-    if (takes && w->container == CONTAINER_FLV && t->kind == TRACK_AUDIO) {
-        for (int i = 0; i < w->count; i++) {
-            const struct lane *l = &w->lanes[i];
-            if (l->source != t && l->source && l->source->kind == TRACK_AUDIO && l->to) {
-                warn_dropped(w, t, " beside another");
-                return false;
-            }
-        }
-    }
     /* The time code is in the video track's tags too, and its track is made anew of them. */
     const bool timecode = t->stream->codecpar->codec_tag == MKTAG('t', 'm', 'c', 'd') &&
                           w->container == CONTAINER_MP4;
@@ -274,6 +279,21 @@ static int name_rendition(const struct writer *w, const struct lane *l)
     return 0;
 }
 
+/* MOV has numbers for some languages only, and each by one code. */
+static int set_language(struct writer *w, const struct lane *l)
+{
+    const AVDictionaryEntry *e = av_dict_get(l->to->metadata, "language", NULL, 0);
+    if (!e || !container_is_mov(w->path) || strcmp(e->value, "und") == 0)
+        return 0;
+    const char *known = container_mov_language(e->value);
+    if (!known && l->source)
+        warn(w,
+             "the language of %s %d (%s) cannot be stored in MOV and is left out; use an .mp4 or "
+             ".mkv output to keep it",
+             kind_name(l->source), l->source->index, e->value);
+    return av_dict_set(&l->to->metadata, "language", known, 0) < 0 ? RGPU_ERROR_MEMORY : 0;
+}
+
 static int describe(struct writer *w, struct lane *l, const struct writer_track_params *p,
                     struct error *err)
 {
@@ -289,6 +309,8 @@ static int describe(struct writer *w, struct lane *l, const struct writer_track_
     if (rc == 0 && l->kind != WRITER_VIDEO) {
         set_tag(w, l);
         rc = name_rendition(w, l);
+        if (rc == 0)
+            rc = set_language(w, l);
     }
     return rc < 0 ? error_memory(err, "a track") : 0;
 }
@@ -307,7 +329,10 @@ static int open_lane(struct writer *w, struct lane *l, const struct writer_track
         if (rc < 0)
             return rc;
     }
-    if (l->kind == WRITER_COPY && !keeps(w, l)) {
+    const bool second = is_second_sound(w, l);
+    if (second)
+        warn_dropped(w, l->source, " beside another");
+    if (second || (l->kind == WRITER_COPY && !keeps(w, l))) {
         l->dropped = true;
         interleave_end(w->il, l->index);
         return 0;
@@ -527,7 +552,11 @@ static int start(struct writer *w, struct error *err)
 static int write_packet(struct writer *w, struct lane *l, AVPacket *pkt, struct error *err)
 {
     const int size = pkt->size;
-    int rc;
+    int rc = lane_check_gap(l, pkt, w->shift_us - input_start_us(w), w->path, err);
+    if (rc < 0) {
+        av_packet_free(&pkt);
+        return rc;
+    }
     if (w->hls) {
         rc = hls_write(w->hls, l->stream, pkt, err);
     } else {
@@ -590,7 +619,7 @@ int writer_header(struct writer *w, int track, const struct track *video, struct
         rc = describe_video(l->to, video, l->source ? l->source->stream : NULL, err);
     if (rc == 0) {
         set_tag(w, l);
-        if (name_rendition(w, l) < 0)
+        if (name_rendition(w, l) < 0 || set_language(w, l) < 0)
             rc = error_memory(err, "tags");
     }
     if (rc == 0)

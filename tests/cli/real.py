@@ -177,6 +177,33 @@ class Real(unittest.TestCase):
                 self.assertIn(told, done.stderr)
                 self.assertFalse((self.folder / out).exists())
 
+    def test_flv_has_one_sound(self):
+        """Two that are both encoded, both copied, or one and one: the second is left out in each case."""
+        for codecs, options in ((("aac", "aac"), ("--audio", "aac")), (("ac3", "ac3"), ()),
+                                (("aac", "ac3"), ()), (("ac3", "aac"), ()), (("aac", "aac"), ()),
+                                (("ac3", "aac"), ("--audio", "copy"))):
+            with self.subTest(codecs=codecs, options=options):
+                film, out = self.folder / "two.ts", self.folder / "one.flv"
+                self.done(run("ffmpeg", "-v", "error", "-y", "-i", self.film, "-map", "0:v", "-map", "0:a",
+                              "-map", "0:a", "-c:v", "copy", "-c:a:0", codecs[0], "-c:a:1", codecs[1],
+                              film))
+                done = self.done(run(RGPU, "transcode", film, out, "-y", "--ladder", "source", *options))
+                first_fits = codecs[0] == "aac" or options != ("--audio", "copy")
+                told = r"2 \([^\n]* beside another" if first_fits else r"1 \([^\n]* cannot be stored in FLV"
+                self.assertRegex(done.stderr, rf"\Awarning: audio track {told} and is left out[^\n]*\n\Z")
+                self.assertEqual([s["codec_name"] for s in tracks(out)], ["h264", "aac"])
+
+    def test_too_little_memory_is_no_fault_of_the_film(self):
+        out = self.folder / "small.mkv"
+        def limited(megabytes, *args):
+            return run("sh", "-c", f'ulimit -v {megabytes * 1024} && exec "$@"', "sh", RGPU, *args)
+        if limited(2000, "help").returncode != 0:
+            self.skipTest("this build needs more addresses than that")
+        for megabytes in range(240, 440, 20):
+            with self.subTest(megabytes=megabytes):
+                done = limited(megabytes, "transcode", self.film, out, "-y", "--quiet", "--speed", "p1")
+                self.assertNotEqual(done.returncode, 3, done.stderr)
+
     def test_ctrl_c_leaves_nothing(self):
         folder = self.folder / "stopped"
         folder.mkdir()

@@ -6,6 +6,7 @@
 import os
 import pathlib
 import random
+import signal
 import stat
 import sys
 import tempfile
@@ -84,6 +85,36 @@ class Bad:
                      "concat:a|b", "film\n.mp4"):
             self.attempt(f"name {name[:30]!r}", name, [INPUT, USAGE])
 
+    def piped(self):
+        """An MP4 through a pipe, whatever pieces it comes in: all of it, or a refusal with a reason
+        where its index comes last."""
+        source = films.path("tiny")
+        whole = frames_of(source)
+        copy = ["ffmpeg", "-v", "error", "-i", source, "-map", "0", "-c", "copy"]
+        first, pieces = self.folder / "first.mp4", self.folder / "pieces.mp4"
+        run([*copy, "-movflags", "+faststart", "-y", first])
+        run([*copy, "-movflags", "+frag_keyframe+empty_moov", "-y", pieces])
+        fifo = self.folder / "film"
+        os.mkfifo(fifo)
+        for path, codes in ((source, [INPUT]), (first, [0]), (pieces, [0])):
+            data = path.read_bytes()
+            for size in (7, 500, 30_000, len(data)):
+                writer = os.fork()
+                if writer == 0:
+                    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                    end = os.open(fifo, os.O_WRONLY)
+                    for at in range(0, len(data), size):
+                        os.write(end, data[at:at + size])
+                    os._exit(0)
+                what = f"{path.name} through a pipe, {size} bytes at a time"
+                done = self.attempt(what, fifo, codes)
+                os.kill(writer, signal.SIGKILL)
+                os.waitpid(writer, 0)
+                if codes == [INPUT]:
+                    self.names_it(what, done, "faststart")
+                elif done.code == 0 and frames_of(done.out) != whole:
+                    self.problems.append(f"{what}: {frames_of(done.out)} of {whole} frames")
+
     def unreadable(self):
         """As a user who may not read the file: root may read everything, so rights are dropped."""
         path = self.file("secret.mp4", films.path("tiny").read_bytes())
@@ -143,6 +174,7 @@ def main(rgpu):
         bad = Bad(rgpu, pathlib.Path(folder))
         bad.no_films()
         bad.no_files()
+        bad.piped()
         bad.unreadable()
         for film in ("tiny", "tiny_ts", "tiny_mkv"):
             bad.truncated(film, 25)

@@ -208,8 +208,9 @@ static int open_codec(struct cpu_decoder *dec, const struct decoder_params *para
 #endif
     set_threads(dec->ctx, params);
     const int rc = avcodec_open2(dec->ctx, codec, NULL);
-    if (rc == AVERROR(ENOMEM))
-        return error_memory(err, "a decoder");
+    /* EAGAIN: a thread could not be started. */
+    if (rc == AVERROR(ENOMEM) || rc == AVERROR(EAGAIN))
+        return error_memory(err, "the threads of a decoder");
     if (rc < 0)
         return error_set(err, RGPU_ERROR_INPUT, "the %s headers of the video track are broken: %s",
                          track->codec, av_err2str(rc));

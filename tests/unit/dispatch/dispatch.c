@@ -148,6 +148,7 @@ static void test_a_committed_segment_is_not_retried(void **state)
     give_result(f, 0, 0, 0, SEGMENT_RESULT_BYTES + 1);
     assert_int_equal(job_next(f->job, &out, NULL), 0);
     assert_int_equal(out.type, JOB_PACKET);
+    job_output_done(&out);
     fail_slot(f, RGPU_ERROR_NODE);
     assert_int_equal(job_next(f->job, &out, &err), RGPU_ERROR_NODE);
     assert_string_equal(err.text, "the encoder is broken");

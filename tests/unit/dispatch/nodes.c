@@ -523,6 +523,7 @@ static void test_wrong_frames_of_what_has_gone_out(void **state)
     give_result(f, 0, 0, 0, SEGMENT_RESULT_BYTES + 1);
     assert_int_equal(job_next(f->job, &out, NULL), 0);
     assert_int_equal(out.type, JOB_PACKET);
+    job_output_done(&out);
     give_done(f, 0, &(struct segment_done){.frames = 2, .packets = {1, 0}});
     assert_int_equal(expect_segment(f, 0, note).frames_wrong, 1);
     assert_non_null(strstr(note, "more frames"));

@@ -368,6 +368,23 @@ static void test_refused(void **state)
     assert_non_null(strstr(err.text, "--audio"));
     assert_null(a);
     fake_close(&f);
+    for (int channels = 1; films_can("libopus") && channels <= 2; channels++) {
+        fake_open(&f, AV_CODEC_ID_PCM_S16LE);
+        AVCodecParameters *par = f.track.stream->codecpar;
+        av_channel_layout_uninit(&par->ch_layout);
+        av_channel_layout_default(&par->ch_layout, channels);
+        const struct audio_params much = {
+            .source = &f.track, .codec = "opus", .bit_rate_bps = channels * 256000 + 1000};
+        assert_int_equal(audio_open(&a, &much, &err), RGPU_ERROR_PARAM);
+        assert_non_null(strstr(err.text, channels == 1 ? "257 kbit/s" : "513 kbit/s"));
+        assert_non_null(strstr(err.text, "at most 256 kbit/s a channel"));
+        assert_non_null(strstr(err.text, channels == 1 ? "opus:256" : "opus:512"));
+        struct audio_params most = much;
+        most.bit_rate_bps = channels * 256000;
+        assert_int_equal(audio_open(&a, &most, &err), 0);
+        audio_close(&a);
+        fake_close(&f);
+    }
     fake_open(&f, AV_CODEC_ID_NONE);
     assert_int_equal(
         audio_open(&a, &(struct audio_params){.source = &f.track, .codec = "aac"}, &err),

@@ -392,6 +392,115 @@ static void test_start(void **state)
     }
 }
 
+/* The packets of a track from some place on are those at the end of the whole film's. */
+static void check_tail(const struct times *tail, const struct times *all)
+{
+    const int skipped = all->count - tail->count;
+    assert_true(tail->count > 0 && skipped >= 0);
+    for (int i = 0; i < tail->count; i++) {
+        assert_int_equal(tail->pts[i], all->pts[skipped + i]);
+        assert_int_equal(tail->dts[i], all->dts[skipped + i]);
+    }
+}
+
+static void check_starts(const char *name)
+{
+    static struct film whole;
+    read_film(name, &whole);
+    assert_int_equal(whole.jumps, 1);
+    const int64_t length_us = whole.duration_read_us;
+    for (int64_t us = 100000; us < length_us - 100000; us += 300000) {
+        print_message("%s from %.1f s\n", name, (double)us / 1e6);
+        read_from(name, us, &film);
+        const int64_t from = whole.start_us + us;
+        const struct times *video = &film.tracks[0], *sound = &film.tracks[1];
+        check_tail(video, &whole.tracks[0]);
+        check_tail(sound, &whole.tracks[1]);
+        assert_true(video->pts[0] <= from || video->count == whole.tracks[0].count);
+        assert_true(video->pts[0] > from - 1040000);
+        assert_true(sound->pts[0] <= from || sound->count == whole.tracks[1].count);
+        assert_true(film.duration_us == 0 || film.duration_us > us);
+        assert_int_equal(film.duration_read_us, length_us);
+    }
+    /* Behind the end: the reader tells where that is. */
+    read_from(name, length_us + 3000000, &film);
+    assert_int_equal(film.duration_us, length_us);
+}
+
+/* Wherever the clock says that a place is: it is found by all that comes before. */
+static void test_start_joined(void **state)
+{
+    (void)state;
+    static const double ways_s[][2] = {{0, 0}, {0, 1.2}, {60, 0}, {5, 3.5}, {95442.5, 0}};
+    for (size_t i = 0; i < sizeof(ways_s) / sizeof(ways_s[0]); i++) {
+        join("joined.ts", ways_s[i], 2);
+        check_starts("joined.ts");
+    }
+    films_run("cat one.mpg one.mpg > joined.mpg");
+    check_starts("joined.mpg");
+}
+
+/* ---- small overlaps ------------------------------------------------------------------------- */
+
+/* Parts that overlap by some frames at most, or leave some out. */
+static void test_overlaps(void **state)
+{
+    (void)state;
+    static const char *const codecs[] = {
+        "-c:v libx264 -preset veryfast -g 12 -bf 2",
+        "-c:v libx264 -preset veryfast -g 12 -bf 0",
+        "-c:v mpeg2video -g 12 -bf 2",
+        "-c:v mpeg2video -g 12 -bf 0",
+    };
+    static int64_t order[FILM_PACKETS_MAX];
+    for (size_t k = 0; k < sizeof(codecs) / sizeof(codecs[0]); k++) {
+        films_run("ffmpeg -v error -nostdin -y -f lavfi -i testsrc2=size=64x64:rate=25:duration=1 "
+                  "%s first.ts",
+                  codecs[k]);
+        read_film("first.ts", &part);
+        assert_int_equal(part.jumps, 0);
+        for (int ms = 860; ms <= 1100; ms += 20) {
+            films_run("ffmpeg -v error -nostdin -y -i first.ts -c copy -output_ts_offset %.2f "
+                      "second.ts; cat first.ts second.ts > overlap.ts",
+                      ms / 1000.0);
+            print_message("%s: the second part at %d ms\n", codecs[k], ms);
+            read_film("overlap.ts", &film);
+            const struct times *t = &film.tracks[0];
+            assert_int_equal(t->count, 50);
+            memcpy(order, t->pts, sizeof(order));
+            qsort(order, 25, sizeof(order[0]), by_value);
+            qsort(order + 25, 25, sizeof(order[0]), by_value);
+            for (int i = 1; i < 50; i++)
+                assert_in_range(order[i] - order[i - 1], 19000, 181000);
+        }
+    }
+}
+
+/* One frame is said to be shown far too late: a key frame behind it begins nothing new. */
+static void test_wrong_shown(void **state)
+{
+    (void)state;
+    for (int bad = 20; bad < 60; bad++) {
+        struct timeline *t = calloc(1, sizeof(*t));
+        assert_non_null(t);
+        assert_int_equal(timeline_init(t, true, 1), 0);
+        t->leader = 0;
+        for (int i = 0; i < 100; i++) {
+            struct timeline_packet pkt = {.time_base = {1, 90000},
+                                          .clock_bits = 33,
+                                          .dts = i * 3600,
+                                          .pts = (i + (i == bad ? 50 : 0)) * 3600,
+                                          .duration = 3600,
+                                          .is_key = i % 12 == 0};
+            timeline_move(t, &pkt);
+            assert_int_equal(pkt.dts, i * 3600);
+        }
+        assert_int_equal(t->jumps_count, 0);
+        timeline_done(t);
+        free(t);
+    }
+}
+
 static int setup(void **state)
 {
     if (films_setup(state) != 0)
@@ -413,6 +522,9 @@ int main(void)
         cmocka_unit_test(test_wrong_stamp),
         cmocka_unit_test(test_still_before_sound),
         cmocka_unit_test(test_start),
+        cmocka_unit_test(test_start_joined),
+        cmocka_unit_test(test_overlaps),
+        cmocka_unit_test(test_wrong_shown),
     };
     return cmocka_run_group_tests(tests, setup, films_teardown);
 }

@@ -566,6 +566,13 @@ static void test_dropped(void **state)
     run_ok(&(struct mux_job){.in = "rich.mkv", .out = "rich.flv"}, NULL, &warnings);
     assert_non_null(strstr(warnings, "audio track 2 (ac3, deu) cannot be stored in FLV"));
     free(warnings);
+    run_ok(&(struct mux_job){.in = "rich.mkv", .out = "coded.flv", .audio_codec = "aac"}, NULL,
+           &warnings);
+    assert_non_null(strstr(warnings, "audio track 2 (ac3, deu) cannot be stored in FLV beside "
+                                     "another and is left out"));
+    free(warnings);
+    films_run("test $(ffprobe -v error -show_entries stream=codec_type -of csv=p=0 coded.flv | "
+              "grep -c audio) = 1");
 }
 
 static void test_renditions(void **state)
@@ -661,7 +668,8 @@ static void test_disk_full(void **state)
                 continue;
             }
             assert_int_equal(rc, RGPU_ERROR_NO_SPACE);
-            assert_non_null(strstr(err.text, "no space left on the device for full/a"));
+            assert_non_null(strstr(err.text, "full/a"));
+            assert_non_null(strstr(err.text, "would be larger than is allowed here (ulimit -f)"));
             assert_int_equal(folder_entries("full"), 0);
         }
     }
