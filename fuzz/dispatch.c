@@ -41,7 +41,6 @@ struct world {
     uint32_t segments;
     int64_t pts, frames, total;
     uint64_t digest;
-    int64_t now_ns;
     uint32_t segments_out; /* given as done */
     bool over;
 };
@@ -344,10 +343,6 @@ static void step(struct world *w)
     case 2:
         finish(w);
         break;
-    case 3:
-        w->now_ns += (int64_t)fuzz_byte(&w->in) * 1000000000;
-        job_tick(w->job, w->now_ns);
-        break;
     case 4:
         add_node(w);
         break;
@@ -387,7 +382,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .streaming = how & 4,
                                     .timestamps_by_order = how & 8,
                                     .slots = how & 16 ? w->slots : 0,
-                                    .silence_ns_max = how & 32 ? 30000000000 : 0,
                                     .source.time_base = {1, 25}};
     for (int r = 0; r < w->params.renditions_count; r++)
         w->params.renditions[r] =

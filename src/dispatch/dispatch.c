@@ -76,7 +76,7 @@ int job_add_node(struct job *job, struct link *link, struct error *err)
         link_close(&link);
         return error_set(err, RGPU_ERROR_NODE, "the node hung up before it got the job");
     }
-    job->peers[job->peers_count++] = (struct peer){.link = link, .heard_ns = job->now_ns};
+    job->peers[job->peers_count++] = (struct peer){.link = link};
     return 0;
 }
 
@@ -179,14 +179,11 @@ static void pump(struct job *job)
 {
     for (int i = 0; i < job->peers_count; i++)
         job_receive(job, i);
-    for (int i = 0; i < job->peers_count && job->now_ns && job->params.silence_ns_max; i++)
-        if (job->peers[i].link && job->failure.code == 0)
-            job_lose_silent(job, i);
     /* Twice, because a slot may leave a segment to one that was served before it. */
     for (int round = 0; round < 2 && job->failure.code == 0; round++)
         for (int i = 0; i < job->peers_count; i++)
             for (int k = 0; k < job->peers[i].slots_count; k++)
-                if (slot_is_alive(job, i, k))
+                if (job->peers[i].link)
                     job_serve_slot(job, i, k);
 }
 
@@ -321,17 +318,6 @@ static bool next_result(struct job *job, struct job_output *ret)
                                .frames_wrong = s->frames_wrong};
     remove_first(job);
     return true;
-}
-
-void job_tick(struct job *job, int64_t now_ns)
-{
-    const bool first = !job->now_ns;
-    job->now_ns = now_ns;
-    for (int i = 0; first && i < job->peers_count; i++) {
-        job->peers[i].heard_ns = now_ns;
-        for (int k = 0; k < JOB_SLOTS_MAX; k++)
-            job->peers[i].slots[k].heard_ns = now_ns;
-    }
 }
 
 int job_next(struct job *job, struct job_output *ret, struct error *err)

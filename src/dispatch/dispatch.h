@@ -12,13 +12,10 @@
  * that. Fewer frames than expected are what a damaged source gives, and are only counted.
  *
  * Nothing that a node says is believed: a message that may not come, or has numbers out of bounds,
- * loses the node, as does a refusal of the job. The job goes on while a node is left. A slot that
- * is silent for too long (job_params.silence_ns_max) is given nothing more; a node whose slots are
- * all silent is lost.
+ * loses the node, as does a refusal of the job. The job goes on while a node is left.
  *
  * Threads: one thread calls all functions but job_wakeup. Memory: bounded, see segment.h and
- * JOB_UNSENT_*. Credits: a slot is never sent more messages than its window. Time: none but what
- * job_tick says. */
+ * JOB_UNSENT_*. Credits: a slot is never sent more messages than its window. Time: none. */
 #ifndef DISPATCH_DISPATCH_H
 #define DISPATCH_DISPATCH_H
 
@@ -76,10 +73,6 @@ int job_frame(struct job *job, struct frame **frame);
 int job_tail(struct job *job, int64_t end_pts);
 int job_end(struct job *job, int64_t frames_expected, uint64_t pts_digest);
 void job_finish(struct job *job); /* no more segments */
-
-/* Says what time it is (monotonic), before job_next: for silence_ns_max, which needs a call at
- * least a few times in that time. */
-void job_tick(struct job *job, int64_t now_ns);
 
 /* Moves messages both ways, then gives the next output. AGAIN: none now. Else the job's error, its
  * text in `err`; it stays. */

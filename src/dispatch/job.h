@@ -19,11 +19,9 @@
 struct slot {
     struct segment *current; /* its input is being sent; borrowed from the list */
     int credits;
-    bool drained;     /* nothing was sent since the last drain */
-    bool told;        /* it knows the job's picture */
-    bool reset_due;   /* it has failed, and waits for its SLOT_RESET */
-    bool lost;        /* it fell silent: nothing more is given to it, or heard from it */
-    int64_t heard_ns; /* when it said something last, or was sent something */
+    bool drained;   /* nothing was sent since the last drain */
+    bool told;      /* it knows the job's picture */
+    bool reset_due; /* it has failed, and waits for its SLOT_RESET */
 };
 
 struct peer {
@@ -32,7 +30,6 @@ struct peer {
     int slots_count;
     struct slot slots[JOB_SLOTS_MAX];
     char device[sizeof(((struct node_hello *)NULL)->device)]; /* from its HELLO; "" before */
-    int64_t heard_ns;                                         /* as a slot's, for the JOB_ACK */
 };
 
 struct job {
@@ -55,7 +52,6 @@ struct job {
     int notes_count, notes_given;
     struct error failure; /* code 0: none */
     bool source_is_odd;   /* another try gave the same wrong frames */
-    int64_t now_ns;       /* as job_tick has said; 0: nobody has */
 
     struct bucket buckets[RENDITIONS_MAX]; /* as the segments that went out have left them */
     struct rate_passing passing[RENDITIONS_MAX];
@@ -75,13 +71,10 @@ void job_note(struct job *job, const char *text);
 
 /* ---- send ---------------------------------------------------------------------------------- */
 
-/* Whether a slot is given work and heard. */
-bool slot_is_alive(const struct job *job, int peer_index, int slot_index);
-
 /* Segments that a slot was given and that have not come back. */
 int slot_outstanding(const struct job *job, int peer_index, int slot_index);
 
-/* Sends a slot that is alive all that it may have now. */
+/* Sends a slot of a node that is there all that it may have now. */
 void job_serve_slot(struct job *job, int peer_index, int slot_index);
 
 /* ---- receive ------------------------------------------------------------------------------- */
@@ -97,14 +90,10 @@ bool job_give_again(struct job *job, struct segment *s);
 /* All of a segment was sent, and all of it should have come back. */
 void job_conclude(struct job *job, struct segment *s);
 
-/* What was given to a slot and is not done goes back to be given again. Slot -1: the whole node. */
+/* What was given to a slot and is not done goes back to be given again. */
 void job_take_back(struct job *job, int peer_index, int slot_index, const struct error *why);
 
 /* Hangs up. The job goes on while another node is left. */
 void job_lose_node(struct job *job, int peer_index, int code, const char *text);
-
-/* Loses the slots of a node that owe an answer and are silent. They are lost one by one, because a
- * node that is alive may have a lane that hangs. */
-void job_lose_silent(struct job *job, int peer_index);
 
 #endif

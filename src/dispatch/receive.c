@@ -178,8 +178,7 @@ static bool take_answer(struct job *job, int peer_index, const struct message *m
     peer->acknowledged = true;
     peer->slots_count = msg->slots;
     for (int k = 0; k < msg->slots; k++)
-        peer->slots[k] = (struct slot){
-            .credits = job_window(&job->params), .drained = true, .heard_ns = job->now_ns};
+        peer->slots[k] = (struct slot){.credits = job_window(&job->params), .drained = true};
     return true;
 }
 
@@ -204,14 +203,11 @@ static bool take_from_slot(struct job *job, int peer_index, struct message *msg)
     if (msg->slot >= (uint32_t)peer->slots_count)
         return false;
     struct slot *slot = &peer->slots[msg->slot];
-    if (slot->lost)
-        return true;
     switch (msg->type) {
     case MESSAGE_CREDIT:
         if (msg->credits < 1 || msg->credits > job_window(&job->params) - slot->credits)
             return false;
         slot->credits += msg->credits;
-        slot->heard_ns = job->now_ns;
         return true;
     case MESSAGE_PICTURE:
         return take_picture(job, msg->track);
@@ -225,10 +221,8 @@ static bool take_from_slot(struct job *job, int peer_index, struct message *msg)
         if (!s || !result_is_sound(job, s, &msg->packet))
             return false;
         take_result(job, s, msg);
-        slot->heard_ns = job->now_ns;
         return true;
     case MESSAGE_SEGMENT_DONE:
-        slot->heard_ns = job->now_ns;
         return take_done(job, peer_index, msg);
     case MESSAGE_NOTE:
         job_note(job, msg->error->text);

@@ -140,36 +140,3 @@ void job_lose_node(struct job *job, int peer_index, int code, const char *text)
     }
     job_fail(job, why.code, why.text);
 }
-
-/* Whether a slot must say something soon: give credits back, or what it was asked to let out. */
-static bool owes_answer(const struct job *job, int peer_index, int slot_index)
-{
-    const struct slot *slot = &job->peers[peer_index].slots[slot_index];
-    return job_window(&job->params) - slot->credits >= JOB_CREDIT_BUNDLE ||
-           (slot->drained && slot_outstanding(job, peer_index, slot_index) > 0);
-}
-
-static bool is_silent(const struct job *job, int64_t heard_ns)
-{
-    return job->now_ns - heard_ns >= job->params.silence_ns_max;
-}
-
-void job_lose_silent(struct job *job, int peer_index)
-{
-    struct peer *peer = &job->peers[peer_index];
-    char text[ERROR_TEXT_MAX];
-    snprintf(text, sizeof(text), "has done nothing for %lld s",
-             (long long)(job->params.silence_ns_max / 1000000000));
-    int left = 0;
-    for (int k = 0; k < peer->slots_count; k++) {
-        struct slot *slot = &peer->slots[k];
-        if (!slot->lost && owes_answer(job, peer_index, k) && is_silent(job, slot->heard_ns)) {
-            const struct error why = about_node(job, peer_index, RGPU_ERROR_NODE, text);
-            slot->lost = true;
-            take_back(job, peer_index, k, &why);
-        }
-        left += !slot->lost;
-    }
-    if (peer->acknowledged ? left == 0 : is_silent(job, peer->heard_ns))
-        job_lose_node(job, peer_index, RGPU_ERROR_NODE, text);
-}

@@ -16,16 +16,10 @@ static struct segment *first_unassigned(struct job *job)
     return s;
 }
 
-bool slot_is_alive(const struct job *job, int peer_index, int slot_index)
-{
-    const struct peer *peer = &job->peers[peer_index];
-    return peer->link && !peer->slots[slot_index].lost;
-}
-
 static bool is_idle(const struct job *job, int peer_index, int slot_index)
 {
-    return slot_is_alive(job, peer_index, slot_index) &&
-           !job->peers[peer_index].slots[slot_index].current;
+    const struct peer *peer = &job->peers[peer_index];
+    return peer->link && !peer->slots[slot_index].current;
 }
 
 /* Slots that could take a segment at once. */
@@ -91,26 +85,25 @@ static struct message to_slot(enum message_type type, int slot)
 }
 
 /* Sends to the message's slot if a credit and the link allow it. Takes what it owns. */
-static int post(const struct job *job, struct peer *peer, struct message msg)
+static int post(struct peer *peer, struct message msg)
 {
     struct slot *slot = &peer->slots[msg.slot];
     int ret = slot->credits > 0 ? link_send(peer->link, &msg, 0) : RGPU_ERROR_AGAIN;
     if (ret == 0) {
         slot->credits--;
-        slot->heard_ns = job->now_ns;
     }
     message_done(&msg);
     return ret;
 }
 
 /* Sends items as far as credits and the link go, the tail at its place. 0: all that there is. */
-static int send_input(const struct job *job, struct peer *peer, int slot_index, struct segment *s)
+static int send_input(struct peer *peer, int slot_index, struct segment *s)
 {
     for (;;) {
         if (s->has_tail && !s->tail_sent && s->sent == s->tail_index) {
             struct message tail = to_slot(MESSAGE_SEGMENT_TAIL, slot_index);
             tail.pts = s->end_pts;
-            if (post(job, peer, tail) != 0)
+            if (post(peer, tail) != 0)
                 return RGPU_ERROR_AGAIN;
             s->tail_sent = true;
         }
@@ -121,7 +114,7 @@ static int send_input(const struct job *job, struct peer *peer, int slot_index, 
             to_slot(item.frame ? MESSAGE_SEGMENT_FRAME : MESSAGE_SEGMENT_PACKET, slot_index);
         msg.packet = item.packet;
         msg.frame = item.frame;
-        if (post(job, peer, msg) != 0)
+        if (post(peer, msg) != 0)
             return RGPU_ERROR_AGAIN;
         segment_advance(s);
     }
@@ -183,7 +176,7 @@ static bool better_elsewhere(const struct job *job, const struct segment *s, int
     for (int i = 0; i < job->peers_count; i++) {
         for (int k = 0; k < job->peers[i].slots_count; k++) {
             const struct segment *busy = job->peers[i].slots[k].current;
-            if (slot_is_alive(job, i, k) && shunned(s, i, k) < shunned(s, peer_index, slot_index) &&
+            if (job->peers[i].link && shunned(s, i, k) < shunned(s, peer_index, slot_index) &&
                 (!busy || (busy->input_ended && !is_blocked(job, i, k))))
                 return true;
         }
@@ -219,7 +212,7 @@ static bool tell_picture(struct job *job, struct peer *peer, int slot_index)
     if (message_block(&msg) != 0)
         return false; /* again at the next turn */
     *msg.track = job->picture;
-    slot->told = post(job, peer, msg) == 0;
+    slot->told = post(peer, msg) == 0;
     return slot->told;
 }
 
@@ -233,7 +226,7 @@ static struct segment *assign(struct job *job, int peer_index, int slot_index)
     struct segment *s = first_unassigned(job);
     if (!s || (s != job->first && held_up(job))) {
         if (!slot->drained && should_drain(job) &&
-            post(job, peer, to_slot(MESSAGE_SLOT_DRAIN, slot_index)) == 0)
+            post(peer, to_slot(MESSAGE_SLOT_DRAIN, slot_index)) == 0)
             slot->drained = true;
         return NULL;
     }
@@ -280,15 +273,15 @@ void job_serve_slot(struct job *job, int peer_index, int slot_index)
             begin.ordinal = s->first_ordinal;
             memcpy(begin.permille, s->permille, sizeof(begin.permille));
             begin.mark = s->mark;
-            if (post(job, peer, begin) != 0)
+            if (post(peer, begin) != 0)
                 return;
             s->begin_sent = true;
             s->attempts++;
             slot->drained = false;
         }
-        if (send_input(job, peer, slot_index, s) != 0 || !s->input_ended)
+        if (send_input(peer, slot_index, s) != 0 || !s->input_ended)
             return;
-        if (post(job, peer, to_slot(MESSAGE_SEGMENT_END, slot_index)) != 0)
+        if (post(peer, to_slot(MESSAGE_SEGMENT_END, slot_index)) != 0)
             return;
         s->end_sent = true;
         slot->current = NULL;

@@ -265,7 +265,7 @@ static int uri_of(const struct hls_track *t, const char *prefix, char *ret, stru
     if (rc == 0 && text.size >= URI_MAX)
         rc = RGPU_ERROR_LIMIT;
     if (rc == 0)
-        memcpy(ret, text.data, text.size + 1);
+        memcpy(ret, text_string(&text), text.size + 1);
     text_done(&text);
     return rc == 0 ? 0 : error_set(err, rc, "the name %s is too long for a playlist", prefix);
 }

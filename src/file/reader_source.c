@@ -12,8 +12,6 @@
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
 
-#include "file/big_endian.h"
-
 #define PIPE_BUFFER (256 << 10)
 #define INTERRUPT_MS 50 /* how soon an interrupt is seen */
 #define SNIFF_BOXES_MAX 10000
@@ -32,55 +30,7 @@ static int code_from_errno(int errno_value)
                : code;
 }
 
-/* ---- boxes of an MP4 ------------------------------------------------------------------------ */
-
-static bool box_is(const uint8_t *box, const char *type)
-{
-    return memcmp(box + 4, type, 4) == 0;
-}
-
-/* Its length stands behind its type. */
-static bool box_is_large(const uint8_t *head)
-{
-    return read_be(head, 4) == 1;
-}
-
-/* Bytes of the box with its head; 0: up to the end, or nonsense. */
-static uint64_t box_size(const uint8_t *head)
-{
-    const uint64_t size = box_is_large(head) ? read_be(head + 8, 8) : read_be(head, 4);
-    return size < 8 ? 0 : size;
-}
-
-static void look_at_box(struct boxes *b)
-{
-    static const char *const before[] = {"ftyp", "free", "skip", "wide", "uuid", "pnot", NULL};
-    bool known = false;
-    for (int i = 0; before[i]; i++)
-        known |= box_is(b->head, before[i]);
-    const uint64_t size = box_size(b->head);
-    b->index_last = box_is(b->head, "mdat");
-    b->over = !known || !size || b->next + size < size || b->next + size <= b->at;
-    b->next += size;
-}
-
-static void follow_boxes(struct boxes *b, const uint8_t *data, size_t size)
-{
-    for (size_t i = 0; i < size && !b->over; i++, b->at++) {
-        if (b->at < b->next) { /* within a box */
-            const uint64_t skip = b->next - b->at;
-            const size_t most = size - i - 1;
-            const size_t n = skip - 1 < most ? (size_t)(skip - 1) : most;
-            i += n;
-            b->at += n;
-            continue;
-        }
-        const uint64_t have = b->at - b->next;
-        b->head[have] = data[i];
-        if (have + 1 == sizeof(b->head) || (have + 1 == 8 && !box_is_large(b->head)))
-            look_at_box(b);
-    }
-}
+/* ---- pipes ---------------------------------------------------------------------------------- */
 
 int source_check_index(const struct source *s, struct error *err)
 {
@@ -91,8 +41,6 @@ int source_check_index(const struct source *s, struct error *err)
                      "the file itself, or have it written with the index first (faststart)",
                      source_name(s));
 }
-
-/* ---- pipes ---------------------------------------------------------------------------------- */
 
 static int pipe_read(void *opaque, uint8_t *data, int size)
 {
@@ -109,7 +57,7 @@ static int pipe_read(void *opaque, uint8_t *data, int size)
         const ssize_t n = read(s->fd, data, (size_t)size);
         if (n > 0) {
             if (!s->size_bytes)
-                follow_boxes(&s->boxes, data, (size_t)n);
+                boxes_follow(&s->boxes, data, (size_t)n);
             return (int)n;
         }
         if (n == 0)
@@ -283,7 +231,7 @@ static bool lacks_moov(const char *path)
     if (fd < 0)
         return false;
     uint64_t at = 0;
-    uint8_t box[16];
+    uint8_t box[BOX_HEAD_MAX];
     for (int i = 0; i < SNIFF_BOXES_MAX; i++) {
         memset(box, 0, sizeof(box));
         if (at > INT64_MAX || pread(fd, box, sizeof(box), (off_t)at) < 8)

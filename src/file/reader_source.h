@@ -10,16 +10,9 @@
 
 #include "base/error.h"
 #include "file/reader.h"
+#include "media/boxes.h"
 
 struct AVIOContext;
-
-/* The outermost boxes of an MP4 (ISO/IEC 14496-12, 4.2), as the bytes pass. */
-struct boxes {
-    uint64_t at, next; /* bytes that have passed; where the next box begins */
-    uint8_t head[16];  /* of the box that begins there, as far as it is here */
-    bool over;         /* nothing more can be told */
-    bool index_last;   /* the pictures come before the index that says where they are */
-};
 
 struct source {
     const char *path;       /* borrowed; as the user wrote it */

@@ -29,12 +29,10 @@ struct job_params {
     int64_t gop_us;
     enum deinterlace_mode deinterlace;
     bool timestamps_by_order, low_latency, raw_input, strip_dynamic_hdr;
-    bool streaming;         /* results go out as they come; nothing is kept for another try, and
-                             * time stamps that go back are an error */
-    int slots;              /* lanes wanted, 1..JOB_SLOTS_MAX; 0: the node's own choice */
-    int64_t silence_ns_max; /* a slot that owes an answer and is silent for so long is lost; 0: none
-                             * is, as where the node runs in the same process */
-    int threads;            /* processors that the lanes share, about; 0: all of the device */
+    bool streaming; /* results go out as they come; nothing is kept for another try, and
+                     * time stamps that go back are an error */
+    int slots;      /* lanes wanted, 1..JOB_SLOTS_MAX; 0: the node's own choice */
+    int threads;    /* processors that the lanes share, about; 0: all of the device */
 };
 
 enum message_type {

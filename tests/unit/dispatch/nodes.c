@@ -1,5 +1,5 @@
-/* Dispatch against nodes that do not keep to the protocol, give what was not asked for, refuse, or
- * fall silent. */
+/* Dispatch against nodes that do not keep to the protocol, give what was not asked for, refuse or
+ * hang up. */
 #include "play.h"
 
 #include <limits.h>
@@ -8,8 +8,6 @@
 
 #include "dispatch/segment.h"
 #include "media/digest.h"
-
-#define SECOND ((int64_t)1000000000)
 
 static int set_up_slots(void **state, int slots)
 {
@@ -613,165 +611,6 @@ static void test_a_flood_of_results_loses_the_node(void **state)
     assert_in_range(given, 4, 10000);
 }
 
-/* ---- silence ------------------------------------------------------------------------------- */
-
-static void open_watched(struct fixture *f, int slots)
-{
-    struct job_params params = {.renditions_count = 2, .silence_ns_max = 30 * SECOND};
-    play_open(f, &params, slots);
-}
-
-static void tick(struct fixture *f, int64_t seconds)
-{
-    job_tick(f->job, seconds * SECOND);
-    settle(f);
-}
-
-/* A slot that has work and says nothing is lost, and what it had goes to another node. */
-static void test_a_silent_node_is_lost(void **state)
-{
-    (void)state;
-    struct fixture f, other;
-    open_watched(&f, 1);
-    play_join(&other, f.job, 2, 1);
-    settle(&f);
-    tick(&f, 1000);
-    push_segment(&f, 0, 0, 20);
-    settle(&f);
-    tick(&f, 1029);
-    give_credit(&f, 0, 8);
-    tick(&f, 1029);
-    tick(&f, 1058);
-    expect_nothing(&other);
-    job_tick(f.job, 1059 * SECOND);
-    expect_note(&f, "has done nothing for 30 s");
-    assert_int_equal(job_retries(f.job), 1);
-    assert_int_equal(take_segment(&other, 0, 20), 0);
-    give_results(&other, 0, 0, 20, 20);
-    expect_results(&f, 0, 0, 20);
-    link_close(&other.node);
-    play_close(&f);
-}
-
-/* Words are no work: a slot that only chats is lost as one that is silent. */
-static void test_a_chatting_node_is_lost(void **state)
-{
-    (void)state;
-    struct fixture f, other;
-    open_watched(&f, 1);
-    play_join(&other, f.job, 2, 1);
-    settle(&f);
-    tick(&f, 1000);
-    push_segment(&f, 0, 0, 20);
-    settle(&f);
-    tick(&f, 1015);
-    say_header(&f, 0, "abc");
-    tick(&f, 1029);
-    say_error(&f, MESSAGE_NOTE, 0, 0, "a word");
-    job_tick(f.job, 1029 * SECOND);
-    expect_note(&f, "a word");
-    job_tick(f.job, 1030 * SECOND);
-    expect_note(&f, "has done nothing for 30 s");
-    assert_int_equal(take_segment(&other, 0, 20), 0);
-    give_results(&other, 0, 0, 20, 20);
-    expect_results(&f, 0, 0, 20);
-    link_close(&other.node);
-    play_close(&f);
-}
-
-/* What a lost slot says late is not mixed with the second attempt; it gets nothing more. */
-static void test_a_lost_slot_is_not_heard(void **state)
-{
-    (void)state;
-    struct fixture f;
-    open_watched(&f, 2);
-    tick(&f, 1);
-    push_segment(&f, 0, 0, 20);
-    settle(&f);
-    forget(&f);
-    tick(&f, 31);
-    assert_int_equal(take_segment(&f, 1, 20), 0);
-    f.slot_of[0] = 0;
-    give_results(&f, 0, 0, 20, 20);
-    give_credit(&f, 0, 1000);
-    settle(&f);
-    assert_int_equal(job_packets_received(f.job, 0), 0);
-    push_segment(&f, 1, 20, 3);
-    settle(&f);
-    assert_int_equal(take_segment(&f, 1, 3), 1);
-    f.slot_of[0] = 1;
-    give_results(&f, 0, 0, 20, 20);
-    expect_results(&f, 0, 0, 20);
-    play_close(&f);
-}
-
-static void test_the_last_silent_node_fails_the_job(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct error err = {0};
-    char note[ERROR_TEXT_MAX];
-    open_watched(&f, 1);
-    tick(&f, 1);
-    push_segment(&f, 0, 0, 20);
-    settle(&f);
-    tick(&f, 30);
-    job_tick(f.job, 31 * SECOND);
-    assert_int_equal(outcome(&f, &err, note), RGPU_ERROR_NODE);
-    assert_non_null(strstr(err.text, "30 s"));
-    play_close(&f);
-}
-
-/* A node that owes no answer may be silent: it has too little to say so, or all has come back. One
- * that was asked to let all out owes what is inside. */
-static void test_silence_without_work(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct error err = {0};
-    char note[ERROR_TEXT_MAX];
-    open_watched(&f, 1);
-    tick(&f, 1);
-    tick(&f, 100);
-    push_segment(&f, 0, 0, 3); /* 5 messages, less than a bundle of credits */
-    settle(&f);
-    tick(&f, 200);
-    tick(&f, 300);
-    give_results(&f, 0, 0, 3, 3);
-    expect_results(&f, 0, 0, 3);
-    tick(&f, 400);
-    push_segment(&f, 1, 3, 1);
-    job_finish(f.job);
-    settle(&f); /* with a drain */
-    tick(&f, 429);
-    job_tick(f.job, 430 * SECOND);
-    assert_int_equal(outcome(&f, &err, note), RGPU_ERROR_NODE);
-    play_close(&f);
-}
-
-/* Without an answer to the job itself, and without a limit. */
-static void test_silence_at_first(void **state)
-{
-    (void)state;
-    for (int limited = 0; limited < 2; limited++) {
-        struct fixture f = {0};
-        struct link *near;
-        struct error err = {0};
-        char note[ERROR_TEXT_MAX];
-        struct job_params params = {.renditions_count = 1,
-                                    .silence_ns_max = limited ? 30 * SECOND : 0};
-        play_complete(&params);
-        assert_int_equal(job_open(&f.job, &params, NULL), 0);
-        assert_int_equal(link_memory_pair(&near, &f.node), 0);
-        assert_int_equal(job_add_node(f.job, near, NULL), 0);
-        tick(&f, 5000);
-        tick(&f, 5029);
-        job_tick(f.job, 5030 * SECOND);
-        assert_int_equal(outcome(&f, &err, note), limited ? RGPU_ERROR_NODE : RGPU_ERROR_AGAIN);
-        play_close(&f);
-    }
-}
-
 /* ---- memory -------------------------------------------------------------------------------- */
 
 /* A segment that has grown too large to be kept is not kept at all. */
@@ -817,12 +656,6 @@ int main(void)
         WITH_TWO(test_another_header_loses_the_node),
         WITH_TWO(test_a_failure_has_words),
         WITH_TWO(test_a_flood_of_results_loses_the_node),
-        cmocka_unit_test(test_a_silent_node_is_lost),
-        cmocka_unit_test(test_a_chatting_node_is_lost),
-        cmocka_unit_test(test_a_lost_slot_is_not_heard),
-        cmocka_unit_test(test_the_last_silent_node_fails_the_job),
-        cmocka_unit_test(test_silence_without_work),
-        cmocka_unit_test(test_silence_at_first),
         WITH_ONE(test_a_large_segment_is_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
