@@ -354,6 +354,9 @@ static void warn_of_source(struct rgpu_transcode *t)
                        "follows is put behind what came before",
                        t->params.input, jumps, jumps == 1 ? "time" : "times");
     warn_of_leaps(t);
+    if (reader_late_tracks(t->reader))
+        transcode_warn(t, "%s: a track that turns up later than the others is left out",
+                       t->params.input);
     if (t->damaged)
         transcode_warn(
             t, "%s: the input is damaged: %lld frames or packets could not be decoded right",

@@ -133,6 +133,11 @@ static int end_of_input(struct reader *r)
     return end_with(r, RGPU_ERROR_END);
 }
 
+static int64_t read_position(const struct reader *r)
+{
+    return r->format->pb ? avio_tell(r->format->pb) : -1;
+}
+
 /* What a failed read means: 0 to go on, or what reading ends with. */
 static int read_failed(struct reader *r, int rc, int *errors)
 {
@@ -140,6 +145,10 @@ static int read_failed(struct reader *r, int rc, int *errors)
         rc = AVERROR_EXIT;
     if (rc == AVERROR_EOF)
         return end_of_input(r);
+    /* Demuxers that look for more behind the last byte say that it is damaged, each time anew. */
+    if (r->format->pb && r->format->pb->eof_reached && read_position(r) == r->read_to)
+        return end_of_input(r);
+    r->read_to = read_position(r);
     if (rc == AVERROR(EAGAIN) || rc == AVERROR_INVALIDDATA || rc == AVERROR_PATCHWELCOME ||
         rc == AVERROR_BUG || rc == AVERROR(EINVAL) || rc == AVERROR(ERANGE)) {
         r->damaged += rc != AVERROR(EAGAIN);
@@ -242,8 +251,10 @@ int reader_read_ahead(struct reader *r)
         return end_with(r, error_memory(&r->ended_error, "a packet"));
     for (;;) {
         rc = av_read_frame(r->format, item.av);
-        if (rc == 0)
+        if (rc == 0) {
+            r->read_to = read_position(r);
             break;
+        }
         rc = read_failed(r, rc, &errors);
         if (rc < 0) {
             av_packet_free(&item.av);
@@ -254,6 +265,7 @@ int reader_read_ahead(struct reader *r)
     item.is_video = track == r->video;
     /* Tracks that turn up later cannot be mapped any more; an empty packet shows nothing. */
     if (track >= r->tracks_count || (item.is_video && item.av->size == 0)) {
+        r->late_tracks |= track >= r->tracks_count;
         av_packet_free(&item.av);
         return 0;
     }
@@ -628,6 +640,7 @@ int reader_open(struct reader **ret, const struct reader_params *params, struct 
     r->interrupt = params->interrupt;
     r->video = -1;
     r->farthest_us = r->given_us = r->sought_us = INT64_MIN;
+    r->read_to = -1;
     r->first_dts = r->first_dts_closed = PTS_NONE;
     r->path = strdup(params->path);
     const int rc = r->path ? open_all(r, params, err) : error_memory(err, "a file name");
@@ -742,6 +755,11 @@ int64_t reader_size_bytes(const struct reader *r)
 bool reader_timestamps_by_order(const struct reader *r)
 {
     return r->state.by_order;
+}
+
+bool reader_late_tracks(const struct reader *r)
+{
+    return r->late_tracks;
 }
 
 int reader_jumps_count(const struct reader *r)

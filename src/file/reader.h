@@ -117,6 +117,10 @@ void reader_packet_done(struct reader_packet *pkt);
  */
 int64_t reader_damaged_count(const struct reader *r);
 
+/* Whether tracks have turned up that were not there when the file was opened; nothing is read of
+ * them. */
+bool reader_late_tracks(const struct reader *r);
+
 /* How often the file's clock has jumped back so far (recordings joined byte by byte): what follows
  * is moved behind what came before. */
 int reader_jumps_count(const struct reader *r);

@@ -35,6 +35,8 @@ struct reader {
     int ended; /* 0, or what reader_next returns once the queue is empty */
     struct error ended_error;
     int64_t damaged;
+    bool late_tracks;
+    int64_t read_to;     /* where the last read left the input; -1 unknown */
     int64_t sought_us;   /* read up to there, on the time line, to find the start; INT64_MIN: not */
     int64_t videos;      /* packets of the selected track that were read */
     int64_t farthest_us; /* end of the latest packet; INT64_MIN: none */

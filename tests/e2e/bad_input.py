@@ -94,26 +94,52 @@ class Bad:
         first, pieces = self.folder / "first.mp4", self.folder / "pieces.mp4"
         run([*copy, "-movflags", "+faststart", "-y", first])
         run([*copy, "-movflags", "+frag_keyframe+empty_moov", "-y", pieces])
-        fifo = self.folder / "film"
-        os.mkfifo(fifo)
-        for path, codes in ((source, [INPUT]), (first, [0]), (pieces, [0])):
-            data = path.read_bytes()
+        # The last box may go on to the end of the file (ISO/IEC 14496-12, 4.2).
+        endless = bytearray(first.read_bytes())
+        at = endless.rindex(b"mdat") - 4
+        endless[at:at + 4] = bytes(4)
+        for name, data, codes in (("index last", source.read_bytes(), [INPUT]),
+                                  ("index first", first.read_bytes(), [0]),
+                                  ("fragments", pieces.read_bytes(), [0]),
+                                  ("endless mdat", endless, [0])):
             for size in (7, 500, 30_000, len(data)):
-                writer = os.fork()
-                if writer == 0:
-                    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-                    end = os.open(fifo, os.O_WRONLY)
-                    for at in range(0, len(data), size):
-                        os.write(end, data[at:at + size])
-                    os._exit(0)
-                what = f"{path.name} through a pipe, {size} bytes at a time"
-                done = self.attempt(what, fifo, codes)
-                os.kill(writer, signal.SIGKILL)
-                os.waitpid(writer, 0)
+                what = f"{name} through a pipe, {size} bytes at a time"
+                done = self.through_pipe(what, data, size, codes)
                 if codes == [INPUT]:
                     self.names_it(what, done, "faststart")
                 elif done.code == 0 and frames_of(done.out) != whole:
                     self.problems.append(f"{what}: {frames_of(done.out)} of {whole} frames")
+                elif done.code == 0 and done.told():
+                    self.problems.append(f"{what}: called damaged: {done.summary}")
+
+    def through_pipe(self, what, data, size, codes):
+        fifo = self.folder / "film"
+        if not fifo.exists():
+            os.mkfifo(fifo)
+        writer = os.fork()
+        if writer == 0:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            end = os.open(fifo, os.O_WRONLY)
+            for at in range(0, len(data), size):
+                os.write(end, data[at:at + size])
+            os._exit(0)
+        done = self.attempt(what, fifo, codes)
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+        return done
+
+    def late_tracks(self):
+        """Sound that begins after the tracks were counted is left out with a word."""
+        silent, both = self.folder / "silent.ts", self.folder / "both.ts"
+        source = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=8"]
+        coding = ["-c:v", "libx264", "-preset", "ultrafast", "-y"]
+        run([*source, *coding, silent])
+        run([*source, "-f", "lavfi", "-i", "sine=d=8", *coding, both])
+        data = silent.read_bytes() * 16 + both.read_bytes()
+        done = self.through_pipe("late sound", data, 30_000, [0])
+        warnings = done.summary.get("warnings", [])
+        if not any("turns up" in line for line in warnings):
+            self.problems.append(f"late sound: not named in {warnings}")
 
     def unreadable(self):
         """As a user who may not read the file: root may read everything, so rights are dropped."""
@@ -175,6 +201,7 @@ def main(rgpu):
         bad.no_films()
         bad.no_files()
         bad.piped()
+        bad.late_tracks()
         bad.unreadable()
         for film in ("tiny", "tiny_ts", "tiny_mkv"):
             bad.truncated(film, 25)
