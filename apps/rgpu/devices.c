@@ -66,6 +66,40 @@ const struct option bench_options[] = {
     {0},
 };
 
+/* One line of what is known, "cores 12 %, decoder 0 %, 45 C". */
+static void device_print_use(const struct rgpu_device_info *d)
+{
+    const struct {
+        const char *before, *after;
+        int value;
+    } figures[] = {{"cores ", " %", d->compute_percent},
+                   {"decoder ", " %", d->decoder_percent},
+                   {"encoder ", " %", d->encoder_percent},
+                   {"", " C", d->temperature_c},
+                   {"", " W", d->power_mw < 0 ? -1 : d->power_mw / 1000}};
+    char bytes[32];
+    const char *separator = "         use      ";
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        if (i == 3 && d->memory_used_bytes >= 0) {
+            printf("%smemory %s", separator,
+                   text_bytes(bytes, sizeof(bytes), d->memory_used_bytes));
+            separator = ", ";
+        }
+        if (figures[i].value < 0)
+            continue;
+        printf("%s%s%d%s", separator, figures[i].before, figures[i].value, figures[i].after);
+        separator = ", ";
+    }
+    if (*separator == ',')
+        printf("\n");
+}
+
+static void json_known(struct json *j, const char *name, int64_t value)
+{
+    if (value >= 0)
+        json_int(j, name, value);
+}
+
 static void device_print(const struct rgpu_device_info *d)
 {
     char bytes[32];
@@ -75,7 +109,11 @@ static void device_print(const struct rgpu_device_info *d)
         printf(", %d processor%s", d->cores, d->cores == 1 ? "" : "s");
     if (d->memory_bytes > 0)
         printf(", %s of memory", text_bytes(bytes, sizeof(bytes), d->memory_bytes));
-    printf("\n         decodes  %s\n         encodes  %s\n", d->decoders, d->encoders);
+    printf("\n         decodes  %s\n         encodes  %s\n", d->decoders,
+           d->encoders[0] ? d->encoders : "-");
+    if (d->remark[0])
+        printf("         note     %s\n", d->remark);
+    device_print_use(d);
 }
 
 static void device_json(struct json *j, const struct rgpu_device_info *d)
@@ -87,6 +125,14 @@ static void device_json(struct json *j, const struct rgpu_device_info *d)
     json_int(j, "memory_bytes", d->memory_bytes);
     json_words(j, "decoders", d->decoders);
     json_words(j, "encoders", d->encoders);
+    if (d->remark[0])
+        json_string(j, "remark", d->remark);
+    json_known(j, "compute_percent", d->compute_percent);
+    json_known(j, "decoder_percent", d->decoder_percent);
+    json_known(j, "encoder_percent", d->encoder_percent);
+    json_known(j, "temperature_c", d->temperature_c);
+    json_known(j, "power_mw", d->power_mw);
+    json_known(j, "memory_used_bytes", d->memory_used_bytes);
     json_end(j, '}');
 }
 

@@ -136,6 +136,7 @@ int plan_make(struct plan *ret, const struct transcode_settings *s, const char *
     p->overwrite = s->overwrite;
     p->verify = s->verify;
     p->strip_dynamic_hdr = s->strip_dynamic_hdr;
+    p->no_fallback = s->no_fallback;
     p->threads = s->threads;
     return 0;
 }

@@ -21,6 +21,7 @@ struct transcode_settings {
     const char *audio, *map, *deinterlace;
     double start_seconds, duration_seconds;
     bool strip_dynamic_hdr;
+    bool no_fallback;
     const char *device;
     int jobs, threads;
     double segment_seconds;

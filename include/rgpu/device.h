@@ -18,10 +18,15 @@ extern "C" {
 struct rgpu_device_info {
     char name[32];         /* "cpu", "cuda:0": what --device takes */
     char description[128]; /* model */
-    int cores;             /* CPU: processors that this process may use; 0 for a GPU */
+    int cores; /* processors that jobs on it may use: of a GPU, where it needs the CPU */
     int64_t memory_bytes;
     char decoders[512]; /* names, comma separated: "h264,hevc,av1,..." */
-    char encoders[512]; /* "h264,hevc,av1" */
+    char encoders[512]; /* "h264,hevc,av1"; of a GPU, those of its own */
+    char remark[128];   /* what a user should know; may be empty */
+    /* What it is doing, as it says itself; negative: it does not. */
+    int compute_percent, decoder_percent, encoder_percent;
+    int temperature_c, power_mw;
+    int64_t memory_used_bytes;
 };
 
 /* Fills at most `max` entries and returns how many devices there are; negative: an error. `size` is

@@ -31,6 +31,7 @@ struct rgpu_stream_params {
     int threads;        /* processors to use, at most 1024; 0: all */
     int upscale;        /* allow rungs larger than the stream; else an explicit size that is larger
                          * is refused */
+    int no_fallback;    /* an error rather than the CPU's work, where the device cannot */
 };
 
 enum { RGPU_PACKET_KEY = 1 };

@@ -84,6 +84,7 @@ struct rgpu_transcode_params {
     int verify;            /* decode the result and compare it with the source, which is read a
                             * second time, before it is put in place; not with pipes */
     int strip_dynamic_hdr; /* drop HDR10+ and Dolby Vision metadata instead of refusing */
+    int no_fallback;       /* an error rather than the CPU's work, where the device cannot */
     int threads;           /* processors to use, at most 1024; 0: all */
 };
 

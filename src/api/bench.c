@@ -12,6 +12,7 @@
 
 #define SOURCE_FRAMES 32 /* played forwards and backwards, so that motion never jumps */
 #define PACKETS_MAX 256
+#define DECODED_MAX 4
 
 struct bench {
     struct device_info device;
@@ -224,9 +225,7 @@ static int decode_film(struct bench *b, void *decoder, const struct watch *watch
     return ret == 0 ? drain_frames(b, decoder, frames, err) : ret;
 }
 
-/* Decodes what the encoder's last turn has left. */
-static int bench_decode(struct bench *b, const char *codec, int width, int height,
-                        struct error *err)
+static struct track bench_track(const char *codec, int width, int height)
 {
     struct track track = {.width = width,
                           .height = height,
@@ -236,6 +235,14 @@ static int bench_decode(struct bench *b, const char *codec, int width, int heigh
                           .codec_level = -99,
                           .reorder_frames = -1};
     snprintf(track.codec, sizeof(track.codec), "%s", codec);
+    return track;
+}
+
+/* Decodes what the encoder's last turn has left. */
+static int bench_decode(struct bench *b, const char *codec, int width, int height,
+                        struct error *err)
+{
+    const struct track track = bench_track(codec, width, height);
     if (!b->packets_count)
         return 0;
     void *decoder = NULL;
@@ -254,14 +261,55 @@ static int bench_decode(struct bench *b, const char *codec, int width, int heigh
 
 /* ---- scale --------------------------------------------------------------------------------- */
 
-static int bench_scale(struct bench *b, int width, int height, struct error *err)
+/* Pictures to scale that live where jobs on the device have them: its decoder's own. */
+struct decoded {
+    void *decoder;
+    struct frame *frames[DECODED_MAX];
+    int count;
+};
+
+static void decoded_done(struct bench *b, struct decoded *d)
+{
+    for (int i = 0; i < d->count; i++)
+        frame_unref(&d->frames[i]);
+    if (d->decoder)
+        b->backend->decoder->close(d->decoder);
+}
+
+static int decode_some(struct bench *b, int width, int height, struct decoded *d, struct error *err)
+{
+    const struct decoder_ops *ops = b->backend->decoder;
+    const struct track track = bench_track("h264", width, height);
+    int ret = ops->open(&d->decoder,
+                        &(struct decoder_params){.track = &track, .device = b->device.index}, err);
+    for (int n = 0; ret == 0 && n <= b->packets_count && d->count < DECODED_MAX; n++) {
+        ret = ops->send(d->decoder, n < b->packets_count ? &b->packets[n] : NULL, err);
+        while (ret == 0 && d->count < DECODED_MAX &&
+               (ret = ops->receive(d->decoder, &d->frames[d->count], err)) == 0)
+            d->count++;
+        if (ret == RGPU_ERROR_AGAIN || ret == RGPU_ERROR_END)
+            ret = 0;
+    }
+    return ret;
+}
+
+static void free_outputs(struct frame **frames)
+{
+    for (int i = 0; i < RENDITIONS_MAX; i++)
+        frame_unref(&frames[i]);
+}
+
+static int scale_film(struct bench *b, int width, int height, const struct decoded *decoded,
+                      struct error *err)
 {
     static const struct scaler_output rungs[] = {{1920, 1080, PIXEL_YUV420P},
                                                  {1280, 720, PIXEL_YUV420P},
                                                  {854, 480, PIXEL_YUV420P},
                                                  {640, 360, PIXEL_YUV420P}};
-    struct scaler_params params = {
-        .device = b->device.index, .width = width, .height = height, .format = PIXEL_YUV420P};
+    struct scaler_params params = {.device = b->device.index,
+                                   .width = width,
+                                   .height = height,
+                                   .format = decoded->frames[0]->format};
     char what[64] = "scale to";
     for (size_t i = 0; i < sizeof(rungs) / sizeof(rungs[0]); i++) {
         if (rungs[i].height >= height)
@@ -277,15 +325,28 @@ static int bench_scale(struct bench *b, int width, int height, struct error *err
         return ret;
     int64_t frames = 0;
     const struct watch watch = watch_start();
+    /* As in a job, where the encoders have one picture while the next is made. */
+    struct frame *out[2][RENDITIONS_MAX] = {0};
     while (ret == 0 && (!watch_over(b, &watch) || frames < 2)) {
-        struct frame *out[RENDITIONS_MAX] = {0};
-        ret = b->backend->scaler->run(scaler, film_frame(b, frames++),
-                                      (1u << params.outputs_count) - 1, out, err);
-        for (int i = 0; i < params.outputs_count; i++)
-            frame_unref(&out[i]);
+        struct frame **mine = out[frames % 2];
+        free_outputs(mine);
+        ret = b->backend->scaler->run(scaler, decoded->frames[frames++ % decoded->count],
+                                      (1u << params.outputs_count) - 1, mine, err);
     }
+    free_outputs(out[0]);
+    free_outputs(out[1]);
     b->backend->scaler->close(scaler);
     return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
+}
+
+static int bench_scale(struct bench *b, int width, int height, struct error *err)
+{
+    struct decoded decoded = {0};
+    int ret = decode_some(b, width, height, &decoded, err);
+    if (ret == 0 && decoded.count)
+        ret = scale_film(b, width, height, &decoded, err);
+    decoded_done(b, &decoded);
+    return ret;
 }
 
 /* ---- all ----------------------------------------------------------------------------------- */

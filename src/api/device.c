@@ -76,17 +76,36 @@ static const uint8_t vc1_headers[] = {0,    0,    1, 0x0f, 0xca, 0x00, 0x01, 0xf
 
 static bool can_decode(const struct codec_backend *backend, int device, const char *codec)
 {
-    struct track track = {.width = 64, .height = 64, .time_base = {1, 25}};
+    struct track track = {.width = 256, .height = 256, .time_base = {1, 25}};
     if (!strcmp(codec, "vc1"))
         track.extradata = buffer_copy(vc1_headers, sizeof(vc1_headers));
     snprintf(track.codec, sizeof(track.codec), "%s", codec);
     void *decoder = NULL;
     const int rc = backend->decoder->open(
-        &decoder, &(struct decoder_params){.track = &track, .device = device, .threads = 1}, NULL);
+        &decoder,
+        &(struct decoder_params){
+            .track = &track, .device = device, .threads = 1, .no_fallback = true},
+        NULL);
     if (rc == 0)
         backend->decoder->close(decoder);
     buffer_unref(&track.extradata);
     return rc == 0;
+}
+
+/* Figures that are not known stay DEVICE_UNKNOWN. */
+static void describe_use(const struct codec_backend *backend, int device,
+                         struct rgpu_device_info *ret)
+{
+    struct device_use use = {DEVICE_UNKNOWN, DEVICE_UNKNOWN, DEVICE_UNKNOWN,
+                             DEVICE_UNKNOWN, DEVICE_UNKNOWN, DEVICE_UNKNOWN};
+    if (backend->use)
+        backend->use(device, &use);
+    ret->compute_percent = use.compute_percent;
+    ret->decoder_percent = use.decoder_percent;
+    ret->encoder_percent = use.encoder_percent;
+    ret->temperature_c = use.temperature_c;
+    ret->power_mw = use.power_mw;
+    ret->memory_used_bytes = use.memory_used_bytes;
 }
 
 static void describe(const struct device_info *device, struct rgpu_device_info *ret)
@@ -98,12 +117,15 @@ static void describe(const struct device_info *device, struct rgpu_device_info *
     *ret = (struct rgpu_device_info){.cores = device->cores, .memory_bytes = device->memory_bytes};
     device_name(device, ret->name, sizeof(ret->name));
     snprintf(ret->description, sizeof(ret->description), "%s", device->name);
+    snprintf(ret->remark, sizeof(ret->remark), "%s", device->remark ? device->remark : "");
     for (size_t i = 0; i < sizeof(decoders) / sizeof(decoders[0]); i++)
         if (can_decode(backend, device->index, decoders[i]))
             append(ret->decoders, sizeof(ret->decoders), decoders[i]);
     for (size_t i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++)
-        if (backend->encoder->format(encoders[i], "", PIXEL_YUV420P) != PIXEL_NONE)
+        if (device->encodes &&
+            backend->encoder->format(encoders[i], "", PIXEL_YUV420P) != PIXEL_NONE)
             append(ret->encoders, sizeof(ret->encoders), encoders[i]);
+    describe_use(backend, device->index, ret);
 }
 
 int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)

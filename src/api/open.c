@@ -207,6 +207,7 @@ static void describe_job(const struct rgpu_transcode *t, const struct rgpu_trans
         .deinterlace = p->deinterlace == RGPU_DEINTERLACE_OFF ? DEINTERLACE_OFF : DEINTERLACE_AUTO,
         .timestamps_by_order = reader_timestamps_by_order(t->reader),
         .strip_dynamic_hdr = p->strip_dynamic_hdr != 0,
+        .no_fallback = p->no_fallback != 0,
         .slots = p->jobs,
         .threads = p->threads,
     };
@@ -226,7 +227,8 @@ static int open_node(struct rgpu_transcode *t, const struct rgpu_transcode_param
         return 0;
     char name[sizeof(t->progress.device)];
     device_name(&t->device, name, sizeof(name));
-    log_line(RGPU_LOG_INFO, "device %s: %s", name, t->device.name);
+    log_line(RGPU_LOG_INFO, "device %s: %s%s%s", name, t->device.name, t->device.remark ? "; " : "",
+             t->device.remark ? t->device.remark : "");
     pthread_mutex_lock(&t->lock);
     memcpy(t->progress.device, name, sizeof(name));
     pthread_mutex_unlock(&t->lock);

@@ -354,6 +354,7 @@ static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, s
         .low_latency = p->low_latency != 0,
         .raw_input = p->codec == NULL,
         .streaming = true,
+        .no_fallback = p->no_fallback != 0,
         .slots = 1,
         .threads = p->threads,
     };

@@ -30,8 +30,19 @@ struct device_info {
     enum device_kind kind;
     int index;                  /* N of cuda:N; 0 for the CPU */
     char name[DEVICE_NAME_MAX]; /* model */
-    int cores;                  /* CPU: processors that this process may use; else 0 */
+    int cores;                  /* processors that jobs on it may use: where it needs the CPU */
     int64_t memory_bytes;
+    bool encodes;       /* by itself: what it encodes is no other device's work */
+    const char *remark; /* what a user should know, static; NULL: nothing */
+};
+
+#define DEVICE_UNKNOWN (-1)
+
+/* How busy and how hot a device is; DEVICE_UNKNOWN where it does not say. */
+struct device_use {
+    int compute_percent, decoder_percent, encoder_percent;
+    int temperature_c, power_mw;
+    int64_t memory_used_bytes;
 };
 
 /* ---- decoder -------------------------------------------------------------------------------- */
@@ -42,6 +53,7 @@ struct decoder_params {
     int threads;               /* 0: as many as cores */
     bool low_latency;          /* picture out as soon as it is decoded */
     bool timestamps_by_order;  /* packets carry no pts: frames get the dts values in order */
+    bool no_fallback;          /* UNSUPPORTED rather than another device's work */
 };
 
 struct decoder_stats {
@@ -151,6 +163,7 @@ struct encoder_params {
                                * control; 0: unknown */
     int threads;              /* 0: the encoder's own choice */
     bool low_latency;
+    bool no_fallback;    /* UNSUPPORTED rather than another device's work */
     bool global_headers; /* parameter sets in the header too; they are repeated in band */
 };
 
@@ -185,6 +198,8 @@ struct codec_backend {
     enum device_kind kind;
     /* Number of devices now; fills at most `max` of `ret`. */
     int (*devices)(struct device_info *ret, int max);
+    /* What a device is doing now; NULL: is never known. DEVICE: not known now. */
+    int (*use)(int device, struct device_use *ret);
     const struct decoder_ops *decoder;
     const struct scaler_ops *scaler;
     const struct encoder_ops *encoder;

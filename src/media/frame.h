@@ -101,6 +101,8 @@ struct frame {
     struct color color;
     struct hdr hdr;
     struct frame_side side[FRAME_SIDE_MAX];
+    void *ready; /* the backend's mark of when the planes hold the picture (an event of the
+                  * device's); NULL: now. Lives as long as the planes */
     void (*release)(void *opaque, struct frame *frame); /* returns planes; may keep the struct */
     void *opaque;
 };

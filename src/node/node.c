@@ -91,6 +91,7 @@ static void fill_session_params(struct node_job *job, struct job_params *params)
         .raw_input = params->raw_input,
         .rising_times = params->streaming,
         .strip_dynamic_hdr = params->strip_dynamic_hdr,
+        .no_fallback = params->no_fallback,
         /* Lanes share the processors; one more each fills the gaps that joints leave. */
         .threads = job->slots > 1 ? threads / job->slots + 1 : threads,
     };

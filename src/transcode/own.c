@@ -25,6 +25,7 @@ int frame_own(struct frame **frame)
                            .format = shared->format,
                            .width = shared->width,
                            .height = shared->height,
+                           .ready = shared->ready,
                            .release = release_view,
                            .opaque = shared};
     for (int p = 0; p < FRAME_PLANES; p++) {

@@ -218,6 +218,7 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .bframes = r->bframes,
             .gop_frames_usual = gop_frames(params->gop_us, cap.rates[i]),
             .low_latency = params->low_latency || r->low_latency,
+            .no_fallback = params->no_fallback,
             .global_headers = true,
         };
         memcpy(e->codec, r->codec, sizeof(e->codec));

@@ -137,7 +137,8 @@ static int open_decoder(struct session *s, struct error *err)
                                           .device = s->params.device,
                                           .threads = s->params.threads,
                                           .low_latency = s->params.low_latency,
-                                          .timestamps_by_order = s->params.timestamps_by_order};
+                                          .timestamps_by_order = s->params.timestamps_by_order,
+                                          .no_fallback = s->params.no_fallback};
     return s->backend->decoder->open(&s->decode.decoder, &params, err);
 }
 

@@ -44,7 +44,7 @@ class Params(unittest.TestCase):
         got = params("fake:", "out.mp4")
         self.assertEqual(got["input"], "fake:")
         self.assertEqual(got["output"], "out.mp4")
-        for key in ("jobs", "segment", "gop", "upscale", "overwrite", "verify", "strip", "threads",
+        for key in ("jobs", "segment", "gop", "upscale", "overwrite", "verify", "strip", "no_fallback", "threads",
                     "deinterlace"):
             self.assertEqual(got[key], "0", key)
         for key in ("device", "audio", "map"):
@@ -58,13 +58,13 @@ class Params(unittest.TestCase):
                      "--profile", "main10", "--bframes", "0", "--upscale", "--audio", "opus:96",
                      "--map", "v,a:0", "--start", "1:00:01.5", "--duration=90", "--device", "cuda:1",
                      "--jobs", "3", "--segment", "4", "--deinterlace", "off", "--strip-dynamic-hdr",
-                     "--threads", "2", "--overwrite", "--quiet", "--verify")
+                     "--no-fallback", "--threads", "2", "--overwrite", "--quiet", "--verify")
         rung = "640x0 fps=23.976 kbps=0 q=-1 hevc_nvenc p6 main10 b=-1"
         self.assertEqual(got, {
             "input": "fake:", "output": "out/", "device": "cuda:1", "audio": "opus:96",
             "map": "v,a:0", "jobs": "3", "segment": "4", "gop": "2.5", "start": "3601.500",
             "duration": "90.000", "deinterlace": "1", "upscale": "1", "overwrite": "1",
-            "verify": "1", "strip": "1", "threads": "2", "rungs": "3", "rung0": "1080p " + rung,
+            "verify": "1", "strip": "1", "no_fallback": "1", "threads": "2", "rungs": "3", "rung0": "1080p " + rung,
             "rung1": "source 0x0 fps=0.000 kbps=0 q=0 (null) p0 (null) b=0",
             "rung2": "360p " + rung})
 
@@ -231,8 +231,16 @@ class Shows(unittest.TestCase):
 
     def test_devices_and_bench(self):
         self.assertIn("A \"CPU\", 2 processors, 8.0 GB", rgpu("devices").stdout.decode())
-        device = json.loads(rgpu("devices", "--json").stdout)["devices"][0]
-        self.assertEqual(device["encoders"], ["h264 (libx264)", "hevc (libx265)"])
+        gpu, cpu = json.loads(rgpu("devices", "--json").stdout)["devices"]
+        self.assertEqual(cpu["encoders"], ["h264 (libx264)", "hevc (libx265)"])
+        self.assertNotIn("temperature_c", cpu)
+        self.assertEqual((gpu["compute_percent"], gpu["power_mw"], gpu["remark"]), (12, 71400, "a remark"))
+        self.assertNotIn("encoder_percent", gpu)
+        lines = rgpu("devices").stdout.decode().splitlines()
+        self.assertIn("         encodes  -", lines)
+        self.assertIn("         note     a remark", lines)
+        self.assertIn("         use      cores 12 %, decoder 0 %, memory 1.5 GB, 45 C, 71 W", lines)
+        self.assertEqual(len([line for line in lines if " use " in line]), 1)
         self.assertEqual(len(rgpu("bench").stdout.splitlines()), 4)
         figures = rgpu("bench", "--json", "--seconds", "0.5").stdout.splitlines()
         self.assertEqual(json.loads(figures[2])["frames_per_second"], 0.5)

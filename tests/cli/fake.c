@@ -129,8 +129,9 @@ static void params_log(const struct rgpu_transcode_params *p)
     fprintf(f, "jobs=%d\nsegment=%g\ngop=%g\nstart=%.3f\nduration=%.3f\ndeinterlace=%d\n", p->jobs,
             p->segment_seconds, p->gop_seconds, p->start_seconds, p->duration_seconds,
             (int)p->deinterlace);
-    fprintf(f, "upscale=%d\noverwrite=%d\nverify=%d\nstrip=%d\nthreads=%d\nrungs=%d\n", p->upscale,
-            p->overwrite, p->verify, p->strip_dynamic_hdr, p->threads, p->rungs_count);
+    fprintf(f, "upscale=%d\noverwrite=%d\nverify=%d\nstrip=%d\nno_fallback=%d\n", p->upscale,
+            p->overwrite, p->verify, p->strip_dynamic_hdr, p->no_fallback);
+    fprintf(f, "threads=%d\nrungs=%d\n", p->threads, p->rungs_count);
     for (int i = 0; i < p->rungs_count; i++) {
         const struct rgpu_rung *r = &p->rungs[i];
         fprintf(f, "rung%d=%s %dx%d fps=%.3f kbps=%d q=%d %s p%d %s b=%d\n", i, shown(r->preset),
@@ -309,15 +310,32 @@ void rgpu_probe_close(rgpu_probe **probe)
 
 int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
 {
-    if (max < 1 || size != sizeof(*ret))
+    if (max < 2 || size != sizeof(*ret))
         return RGPU_ERROR_INTERNAL;
-    *ret = (struct rgpu_device_info){.name = "cpu",
-                                     .description = "A \"CPU\"",
-                                     .cores = 2,
-                                     .memory_bytes = 8000000000,
-                                     .decoders = "h264,hevc",
-                                     .encoders = "h264 (libx264), hevc (libx265)"};
-    return 1;
+    ret[0] = (struct rgpu_device_info){.name = "cuda:0",
+                                       .description = "A GPU",
+                                       .memory_bytes = 24000000000,
+                                       .decoders = "h264,av1",
+                                       .remark = "a remark",
+                                       .compute_percent = 12,
+                                       .decoder_percent = 0,
+                                       .encoder_percent = -1,
+                                       .temperature_c = 45,
+                                       .power_mw = 71400,
+                                       .memory_used_bytes = 1500000000};
+    ret[1] = (struct rgpu_device_info){.name = "cpu",
+                                       .description = "A \"CPU\"",
+                                       .cores = 2,
+                                       .memory_bytes = 8000000000,
+                                       .decoders = "h264,hevc",
+                                       .encoders = "h264 (libx264), hevc (libx265)",
+                                       .compute_percent = -1,
+                                       .decoder_percent = -1,
+                                       .encoder_percent = -1,
+                                       .temperature_c = -1,
+                                       .power_mw = -1,
+                                       .memory_used_bytes = -1};
+    return 2;
 }
 
 int rgpu_bench(const char *device, double seconds,

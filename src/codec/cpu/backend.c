@@ -56,7 +56,7 @@ static int devices(struct device_info *ret, int max)
 {
     if (max < 1)
         return 1;
-    *ret = (struct device_info){.kind = DEVICE_CPU, .cores = cpu_cores()};
+    *ret = (struct device_info){.kind = DEVICE_CPU, .cores = cpu_cores(), .encodes = true};
     read_model(ret->name);
     const long pages = sysconf(_SC_PHYS_PAGES);
     const long page = sysconf(_SC_PAGE_SIZE);

@@ -1,0 +1,558 @@
+/* NVDEC against the software decoder on whole films, and against a bare loop over the driver.
+ *
+ * usage: nvdec_check [--device N] [--low-latency] FILE...
+ *            one line a film: same, or where it differs first
+ *        nvdec_check [--device N] --speed SESSIONS [--frames FRAMES] FILE
+ *            frames a second of SESSIONS decoders on as many threads, each decoding FRAMES frames
+ *            (the film again and again), next to as many bare sessions: decode and map, no more */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "codec/codec_log.h"
+#include "codec/cpu/decoder.h"
+#include "codec/nv/decoder.h"
+#include "codec/nv/decoder_stream.h"
+#include "file/reader.h"
+#include "gpu/stream.h"
+#include "support/device_picture.h"
+
+#define SESSIONS_MAX 256
+#define PACKETS_MAX 20000 /* of a film that is decoded for speed: they are kept in memory */
+#define SURFACES_EXTRA 4
+#define SURFACES_MAX 32
+#define DELAY 3
+#define HELD 4
+
+/* ---- one film, both ways --------------------------------------------------------------------- */
+
+struct film {
+    const struct decoder_ops *ops;
+    struct gpu_device *device; /* borrowed; NULL: frames are the host's */
+    struct reader *reader;
+    void *decoder;
+    struct reader_packet pkt; /* to be sent, where `has_pkt` */
+    bool has_pkt, drained;
+};
+
+static int film_open(struct film *film, const char *path, struct decoder_params *params,
+                     struct error *err)
+{
+    const int rc =
+        reader_open(&film->reader, &(struct reader_params){.path = path, .video_track = -1}, err);
+    if (rc != 0)
+        return rc;
+    if (!reader_video(film->reader))
+        return error_set(err, RGPU_ERROR_INPUT, "no video track");
+    params->track = &reader_video(film->reader)->video;
+    params->timestamps_by_order = reader_timestamps_by_order(film->reader);
+    return film->ops->open(&film->decoder, params, err);
+}
+
+static void film_close(struct film *film)
+{
+    if (film->has_pkt)
+        reader_packet_done(&film->pkt);
+    if (film->decoder)
+        film->ops->close(film->decoder);
+    reader_close(&film->reader);
+}
+
+/* Sends a packet of the track, or the end; 0 where it was not taken yet, too. */
+static int film_feed(struct film *film, struct error *err)
+{
+    while (!film->has_pkt && !film->drained) {
+        const int rc = reader_next(film->reader, &film->pkt, err);
+        if (rc == RGPU_ERROR_END || rc == RGPU_ERROR_INPUT)
+            film->drained = true;
+        else if (rc != 0)
+            return rc;
+        else if (film->pkt.track == reader_video(film->reader)->index)
+            film->has_pkt = true;
+        else
+            reader_packet_done(&film->pkt);
+    }
+    const int rc = film->ops->send(film->decoder, film->has_pkt ? &film->pkt.video : NULL, err);
+    if (rc == RGPU_ERROR_AGAIN)
+        return 0;
+    if (film->has_pkt)
+        reader_packet_done(&film->pkt);
+    film->has_pkt = false;
+    return rc;
+}
+
+/* The next frame, of the host; END. */
+static int film_next(struct film *film, struct frame **ret, struct error *err)
+{
+    for (;;) {
+        struct frame *frame = NULL;
+        int rc = film->ops->receive(film->decoder, &frame, err);
+        if (rc == 0 && film->device) {
+            *ret = device_picture(film->device, frame, err);
+            frame_unref(&frame);
+            return *ret ? 0 : RGPU_ERROR_DEVICE;
+        }
+        if (rc == 0)
+            *ret = frame;
+        if (rc != RGPU_ERROR_AGAIN)
+            return rc;
+        rc = film_feed(film, err);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+static bool same_plane(const struct frame *a, const struct frame *b, int p, char *text, size_t size)
+{
+    const int bytes = pixel_info(a->format)->depth > 8 ? 2 : 1;
+    const int width = pixel_plane_width(a->format, p, a->width);
+    for (int y = 0; y < pixel_plane_height(a->format, p, a->height); y++) {
+        const uint8_t *la = a->data[p] + y * a->stride[p], *lb = b->data[p] + y * b->stride[p];
+        if (memcmp(la, lb, (size_t)width * (size_t)bytes) == 0)
+            continue;
+        int x = 0;
+        while (memcmp(la + (ptrdiff_t)x * bytes, lb + (ptrdiff_t)x * bytes, (size_t)bytes) == 0)
+            x++;
+        snprintf(text, size, "plane %d at %d,%d", p, x, y);
+        return false;
+    }
+    return true;
+}
+
+static bool same_sides(const struct frame *a, const struct frame *b)
+{
+    for (int i = 0; i < FRAME_SIDE_MAX; i++) {
+        const struct frame_side *x = &a->side[i], *y = &b->side[i];
+        if (x->type != y->type || (x->buf && x->buf->size != y->buf->size) ||
+            (x->buf && memcmp(x->buf->data, y->buf->data, x->buf->size) != 0))
+            return false;
+    }
+    return true;
+}
+
+static bool same_aspect(struct rational a, struct rational b)
+{
+    return a.num <= 0 ? b.num <= 0 : (int64_t)a.num * b.den == (int64_t)b.num * a.den;
+}
+
+/* `a` of the software decoder, `b` of NVDEC. `text`: what differs. */
+static bool same_frame(const struct frame *a, const struct frame *b, char *text, size_t size)
+{
+    const struct color *x = &a->color, *y = &b->color;
+    if (a->pts != b->pts)
+        snprintf(text, size, "pts %lld, not %lld", (long long)b->pts, (long long)a->pts);
+    else if (a->duration != b->duration)
+        snprintf(text, size, "duration %lld, not %lld", (long long)b->duration,
+                 (long long)a->duration);
+    else if (a->flags != b->flags)
+        snprintf(text, size, "flags %#x, not %#x", b->flags, a->flags);
+    else if (a->width != b->width || a->height != b->height || a->format != b->format)
+        snprintf(text, size, "%s %dx%d, not %s %dx%d", pixel_info(b->format)->name, b->width,
+                 b->height, pixel_info(a->format)->name, a->width, a->height);
+    else if (memcmp(x, y, sizeof(*x)) != 0)
+        snprintf(text, size, "colour %d/%d/%d/%d/%d, not %d/%d/%d/%d/%d", y->primaries, y->transfer,
+                 y->matrix, y->range, y->chroma, x->primaries, x->transfer, x->matrix, x->range,
+                 x->chroma);
+    else if (!same_aspect(a->sample_aspect, b->sample_aspect))
+        snprintf(text, size, "aspect %d:%d, not %d:%d", (int)b->sample_aspect.num,
+                 (int)b->sample_aspect.den, (int)a->sample_aspect.num, (int)a->sample_aspect.den);
+    else if (memcmp(&a->hdr, &b->hdr, sizeof(a->hdr)) != 0)
+        snprintf(text, size, "HDR metadata");
+    else if (!same_sides(a, b))
+        snprintf(text, size, "captions or dynamic HDR");
+    else
+        return same_plane(a, b, 0, text, size) && same_plane(a, b, 1, text, size) &&
+               same_plane(a, b, 2, text, size);
+    return false;
+}
+
+/* 0: the same; 1: they differ, or cannot be decoded; 2: NVDEC does not have it. */
+static int check_film(const char *path, struct gpu_device *device, struct decoder_params params)
+{
+    struct film cpu = {.ops = &cpu_decoder_ops}, nv = {.ops = &nv_decoder_ops, .device = device};
+    struct error err = {0};
+    struct decoder_params nv_params = params;
+    char text[256] = "";
+    long count = 0;
+    int rc_cpu = film_open(&cpu, path, &params, &err);
+    int rc_nv = rc_cpu == 0 ? film_open(&nv, path, &nv_params, &err) : 0;
+    const bool opened = rc_cpu == 0 && rc_nv == 0;
+    bool same = opened;
+    while (same && rc_cpu == 0 && rc_nv == 0) {
+        struct frame *a = NULL, *b = NULL;
+        rc_cpu = film_next(&cpu, &a, &err);
+        rc_nv = film_next(&nv, &b, &err);
+        if (rc_cpu == 0 && rc_nv == 0)
+            same = same_frame(a, b, text, sizeof(text));
+        count += same && rc_cpu == 0 && rc_nv == 0;
+        frame_unref(&a);
+        frame_unref(&b);
+    }
+    if (!opened)
+        printf("%s: %s: %s\n", path, rc_nv == RGPU_ERROR_UNSUPPORTED ? "not decoded" : "error",
+               err.text);
+    else if (!same)
+        printf("%s: differs at frame %ld: %s\n", path, count, text);
+    else if (rc_cpu == RGPU_ERROR_END && rc_nv == RGPU_ERROR_END)
+        printf("%s: same, %ld frames\n", path, count);
+    else if (rc_cpu == RGPU_ERROR_END || rc_nv == RGPU_ERROR_END)
+        printf("%s: differs at frame %ld: the %s decoder gives no more\n", path, count,
+               rc_nv == RGPU_ERROR_END ? "NVDEC" : "software");
+    else
+        printf("%s: error at frame %ld: %s\n", path, count, err.text);
+    film_close(&cpu);
+    film_close(&nv);
+    if (rc_nv == RGPU_ERROR_UNSUPPORTED)
+        return 2;
+    return same && rc_cpu == RGPU_ERROR_END && rc_nv == RGPU_ERROR_END ? 0 : 1;
+}
+
+/* ---- speed ----------------------------------------------------------------------------------- */
+
+/* A film in memory. */
+struct load {
+    struct gpu_device *device;
+    struct reader *reader;
+    const struct track *track; /* the reader's */
+    struct packet *packets;
+    struct packet *raw; /* the same as the driver's parser takes them */
+    size_t count;
+    cudaVideoCodec codec;
+    long frames; /* that each session decodes */
+};
+
+struct session {
+    const struct load *load;
+    long frames;
+    struct error err;
+    int code;
+    struct frame *held[HELD]; /* a ring */
+    unsigned held_first, held_count;
+    /* Of a bare session. */
+    CUvideoparser parser;
+    CUvideodecoder decoder;
+    CUstream stream;
+    CUresult result;
+};
+
+static int load_raw(struct load *load, struct error *err)
+{
+    struct nv_stream stream;
+    int rc = nv_stream_init(&stream, load->track, err);
+    load->codec = stream.codec;
+    for (size_t i = 0; rc == 0 && i < load->count; i++) {
+        const uint8_t *bytes;
+        size_t size;
+        rc = nv_stream_bytes(&stream, &load->packets[i], &bytes, &size, err);
+        if (rc != 0)
+            break;
+        load->raw[i].buf = buffer_copy(bytes, size);
+        if (!load->raw[i].buf)
+            rc = error_memory(err, "packets");
+        else
+            load->raw[i].data = load->raw[i].buf->data;
+        load->raw[i].size = size;
+    }
+    nv_stream_done(&stream);
+    return rc;
+}
+
+static int load_film(struct load *load, const char *path, struct error *err)
+{
+    int rc =
+        reader_open(&load->reader, &(struct reader_params){.path = path, .video_track = -1}, err);
+    if (rc != 0)
+        return rc;
+    load->packets = calloc(PACKETS_MAX, sizeof(*load->packets));
+    load->raw = calloc(PACKETS_MAX, sizeof(*load->raw));
+    if (!load->packets || !load->raw)
+        return error_memory(err, "packets");
+    if (!reader_video(load->reader))
+        return error_set(err, RGPU_ERROR_INPUT, "%s: no video track", path);
+    load->track = &reader_video(load->reader)->video;
+    struct reader_packet pkt = {0};
+    while (load->count < PACKETS_MAX && (rc = reader_next(load->reader, &pkt, err)) == 0) {
+        if (pkt.track == reader_video(load->reader)->index)
+            load->packets[load->count++] = packet_share(&pkt.video);
+        reader_packet_done(&pkt);
+    }
+    if (rc != 0 && rc != RGPU_ERROR_END)
+        return rc;
+    return load_raw(load, err);
+}
+
+static void load_done(struct load *load)
+{
+    for (size_t i = 0; i < load->count; i++) {
+        packet_done(&load->packets[i]);
+        packet_done(&load->raw[i]);
+    }
+    free(load->packets);
+    free(load->raw);
+    reader_close(&load->reader);
+}
+
+/* Drops the oldest frame that is held, when the device is done with it. */
+static int drop_frame(struct session *s)
+{
+    const struct gpu_driver *driver = gpu_device_driver(s->load->device);
+    struct frame **oldest = &s->held[s->held_first++ % HELD];
+    s->held_count--;
+    int rc = gpu_enter(s->load->device, &s->err);
+    if (rc == 0) {
+        const CUresult result = driver->cuda->cuEventSynchronize((CUevent)(*oldest)->ready);
+        rc = result == CUDA_SUCCESS ? 0 : gpu_error(&s->err, result, "waiting for a picture");
+        gpu_leave(s->load->device);
+    }
+    frame_unref(oldest);
+    return rc;
+}
+
+/* Takes what is there, holding a few, as a scaler behind would. */
+static int take_frames(struct session *s, void *dec)
+{
+    struct frame *frame = NULL;
+    int rc;
+    while ((rc = nv_decoder_ops.receive(dec, &frame, &s->err)) == 0) {
+        if (s->held_count == HELD)
+            rc = drop_frame(s);
+        s->held[(s->held_first + s->held_count++) % HELD] = frame;
+        s->frames++;
+        if (rc != 0)
+            return rc;
+    }
+    return rc == RGPU_ERROR_AGAIN || rc == RGPU_ERROR_END ? 0 : rc;
+}
+
+static void *decode_ours(void *arg)
+{
+    struct session *s = arg;
+    void *dec = NULL;
+    s->code = nv_decoder_ops.open(&dec, &(struct decoder_params){.track = s->load->track}, &s->err);
+    while (s->code == 0 && s->frames < s->load->frames) {
+        for (size_t i = 0; s->code == 0 && i <= s->load->count;) {
+            const struct packet *pkt = i < s->load->count ? &s->load->packets[i] : NULL;
+            s->code = nv_decoder_ops.send(dec, pkt, &s->err);
+            i += s->code == 0;
+            if (s->code == 0 || s->code == RGPU_ERROR_AGAIN)
+                s->code = take_frames(s, dec);
+        }
+        if (s->code == 0)
+            nv_decoder_ops.reset(dec);
+    }
+    while (s->held_count > 0)
+        drop_frame(s);
+    nv_decoder_ops.close(dec);
+    return NULL;
+}
+
+static const CuvidFunctions *cuvid_of(const struct session *s)
+{
+    return gpu_device_driver(s->load->device)->cuvid;
+}
+
+static int CUDAAPI bare_sequence(void *opaque, CUVIDEOFORMAT *f)
+{
+    struct session *s = opaque;
+    int count = f->min_num_decode_surfaces + SURFACES_EXTRA;
+    count = count < SURFACES_MAX ? count : SURFACES_MAX;
+    if (s->decoder)
+        return count;
+    CUVIDDECODECREATEINFO info = {
+        .ulWidth = f->coded_width,
+        .ulHeight = f->coded_height,
+        .ulMaxWidth = f->coded_width,
+        .ulMaxHeight = f->coded_height,
+        .ulNumDecodeSurfaces = (tcu_ulong)count,
+        .CodecType = f->codec,
+        .ChromaFormat = f->chroma_format,
+        .ulCreationFlags = cudaVideoCreate_PreferCUVID,
+        .bitDepthMinus8 = f->bit_depth_luma_minus8,
+        .OutputFormat =
+            f->bit_depth_luma_minus8 ? cudaVideoSurfaceFormat_P016 : cudaVideoSurfaceFormat_NV12,
+        .DeinterlaceMode = cudaVideoDeinterlaceMode_Weave,
+        .ulTargetWidth = f->coded_width,
+        .ulTargetHeight = f->coded_height,
+        .ulNumOutputSurfaces = 2,
+    };
+    s->result = cuvid_of(s)->cuvidCreateDecoder(&s->decoder, &info);
+    return s->result == CUDA_SUCCESS ? count : 0;
+}
+
+static int CUDAAPI bare_decode(void *opaque, CUVIDPICPARAMS *picture)
+{
+    struct session *s = opaque;
+    s->result = cuvid_of(s)->cuvidDecodePicture(s->decoder, picture);
+    return s->result == CUDA_SUCCESS;
+}
+
+static int CUDAAPI bare_display(void *opaque, CUVIDPARSERDISPINFO *picture)
+{
+    struct session *s = opaque;
+    if (!picture)
+        return 1;
+    CUVIDPROCPARAMS params = {.progressive_frame = 1, .output_stream = s->stream};
+    unsigned long long address = 0;
+    unsigned pitch;
+    s->result = cuvid_of(s)->cuvidMapVideoFrame(s->decoder, picture->picture_index, &address,
+                                                &pitch, &params);
+    if (s->result == CUDA_SUCCESS)
+        s->result = cuvid_of(s)->cuvidUnmapVideoFrame(s->decoder, address);
+    s->frames++;
+    return s->result == CUDA_SUCCESS;
+}
+
+/* The film once through a parser of its own. */
+static void bare_pass(struct session *s)
+{
+    CUVIDPARSERPARAMS params = {
+        .CodecType = s->load->codec,
+        .ulMaxNumDecodeSurfaces = 1,
+        .ulMaxDisplayDelay = DELAY,
+        .pUserData = s,
+        .pfnSequenceCallback = bare_sequence,
+        .pfnDecodePicture = bare_decode,
+        .pfnDisplayPicture = bare_display,
+    };
+    s->result = cuvid_of(s)->cuvidCreateVideoParser(&s->parser, &params);
+    for (size_t i = 0; s->result == CUDA_SUCCESS && i <= s->load->count; i++) {
+        CUVIDSOURCEDATAPACKET data = {.flags = CUVID_PKT_ENDOFSTREAM};
+        if (i < s->load->count)
+            data = (CUVIDSOURCEDATAPACKET){.flags = CUVID_PKT_TIMESTAMP,
+                                           .payload = s->load->raw[i].data,
+                                           .payload_size = (tcu_ulong)s->load->raw[i].size,
+                                           .timestamp = (CUvideotimestamp)i};
+        const CUresult parsed = cuvid_of(s)->cuvidParseVideoData(s->parser, &data);
+        if (s->result == CUDA_SUCCESS)
+            s->result = parsed;
+    }
+    if (s->parser)
+        cuvid_of(s)->cuvidDestroyVideoParser(s->parser);
+    s->parser = NULL;
+}
+
+static void *decode_bare(void *arg)
+{
+    struct session *s = arg;
+    s->code = gpu_enter(s->load->device, &s->err);
+    if (s->code != 0)
+        return NULL;
+    s->code = gpu_stream_new(s->load->device, &s->stream, &s->err);
+    while (s->code == 0 && s->frames < s->load->frames) {
+        const long before = s->frames;
+        bare_pass(s);
+        if (s->result != CUDA_SUCCESS)
+            s->code = gpu_error(&s->err, s->result, "decoding in a bare loop");
+        else if (s->frames == before)
+            s->code = error_set(&s->err, RGPU_ERROR_INPUT, "the driver shows no picture");
+    }
+    gpu_stream_free(s->load->device, &s->stream);
+    if (s->decoder)
+        cuvid_of(s)->cuvidDestroyDecoder(s->decoder);
+    gpu_leave(s->load->device);
+    return NULL;
+}
+
+static int time_sessions(const struct load *load, int count, const char *name,
+                         void *(*main)(void *arg), double *ret_rate)
+{
+    pthread_t threads[SESSIONS_MAX];
+    struct session *sessions = calloc((size_t)count, sizeof(*sessions));
+    if (!sessions)
+        return 1;
+    const int64_t begin = clock_now_ns(), cpu = clock_cpu_ns();
+    int started = 0;
+    while (started < count) {
+        sessions[started].load = load;
+        if (pthread_create(&threads[started], NULL, main, &sessions[started]) != 0)
+            break;
+        started++;
+    }
+    long frames = 0;
+    int failed = started < count;
+    for (int i = 0; i < started; i++) {
+        pthread_join(threads[i], NULL);
+        frames += sessions[i].frames;
+        failed = failed || sessions[i].code != 0;
+        if (sessions[i].code != 0)
+            fprintf(stderr, "%s, session %d: %s\n", name, i, sessions[i].err.text);
+    }
+    const double wall_s = (double)(clock_now_ns() - begin) / 1e9;
+    const double cpu_s = (double)(clock_cpu_ns() - cpu) / 1e9;
+    *ret_rate = (double)frames / wall_s;
+    printf("%-5s %3d sessions: %8ld frames, %8.1f frames/s, %.3f CPU s per 1000 frames\n", name,
+           count, frames, *ret_rate, frames ? cpu_s * 1000 / (double)frames : 0.0);
+    free(sessions);
+    return failed;
+}
+
+static int check_speed(const char *path, struct gpu_device *device, int sessions, long frames)
+{
+    struct load load = {.device = device, .frames = frames};
+    struct error err = {0};
+    double bare = 0, ours = 0;
+    int failed = load_film(&load, path, &err) != 0;
+    if (failed)
+        fprintf(stderr, "%s\n", err.text);
+    else
+        failed = time_sessions(&load, sessions, "bare", decode_bare, &bare) ||
+                 time_sessions(&load, sessions, "ours", decode_ours, &ours);
+    if (!failed && bare > 0)
+        printf("ours is %.3f of the bare loop\n", ours / bare);
+    load_done(&load);
+    return failed;
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: nvdec_check [--device N] [--low-latency] FILE...\n"
+                    "       nvdec_check [--device N] --speed SESSIONS [--frames FRAMES] FILE\n");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    struct decoder_params params = {0};
+    struct gpu_device *device = NULL;
+    struct error err = {0};
+    int sessions = 0, at = 1, differ = 0, refused = 0;
+    long frames = 5000;
+    for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+        const bool more = at + 1 < argc;
+        if (strcmp(argv[at], "--low-latency") == 0)
+            params.low_latency = true;
+        else if (more && strcmp(argv[at], "--device") == 0)
+            params.device = atoi(argv[++at]);
+        else if (more && strcmp(argv[at], "--speed") == 0)
+            sessions = atoi(argv[++at]);
+        else if (more && strcmp(argv[at], "--frames") == 0)
+            frames = atol(argv[++at]);
+        else
+            return usage();
+    }
+    if (at >= argc || sessions < 0 || sessions > SESSIONS_MAX || frames < 1)
+        return usage();
+    codec_log_to_sink();
+    if (gpu_open(&device, params.device, &err) != 0) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    if (sessions > 0) {
+        differ = check_speed(argv[at], device, sessions, frames);
+    } else {
+        for (int i = at; i < argc; i++) {
+            const int rc = check_film(argv[i], device, params);
+            differ += rc == 1;
+            refused += rc == 2;
+        }
+        printf("%d films: %d differ, %d not decoded by NVDEC\n", argc - at, differ, refused);
+    }
+    gpu_close(&device);
+    return differ ? 1 : 0;
+}

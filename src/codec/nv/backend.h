@@ -1,0 +1,11 @@
+/* NVIDIA devices: NVDEC decodes, one kernel launch resizes, the CPU encodes.
+ *
+ * Threads: as codec.h; `devices` may be called from any thread. Memory: static. */
+#ifndef CODEC_NV_BACKEND_H
+#define CODEC_NV_BACKEND_H
+
+#include "codec/codec.h"
+
+extern const struct codec_backend nv_backend;
+
+#endif

@@ -1,0 +1,11 @@
+/* A decoder on the device, or on the CPU for what the device cannot decode.
+ *
+ * Which one it is shows in its note and in where its frames live. Threads, memory: as codec.h. */
+#ifndef CODEC_NV_EITHER_H
+#define CODEC_NV_EITHER_H
+
+#include "codec/codec.h"
+
+extern const struct decoder_ops nv_either_ops;
+
+#endif
