@@ -4,27 +4,36 @@
  *            one line a film: same, or where it differs first
  *        nvdec_check [--device N] --speed SESSIONS [--frames FRAMES] FILE
  *            frames a second of SESSIONS decoders on as many threads, each decoding FRAMES frames
- *            (the film again and again), next to as many bare sessions: decode and map, no more */
+ *            (the film again and again), next to as many bare sessions: decode and map, no more;
+ *            then the same resized to 720, 480, 360 and 240 lines, which come down to the host
+ *        nvdec_check [--device N] --opens TIMES FILE
+ *            opens a decoder and a ladder, gives them a few packets and closes them, again and
+ *            again: milliseconds for each, and by how much the memory of GPU and host has grown */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "codec/codec_log.h"
 #include "codec/cpu/decoder.h"
 #include "codec/nv/decoder.h"
 #include "codec/nv/decoder_stream.h"
+#include "codec/nv/scaler.h"
 #include "file/reader.h"
 #include "gpu/stream.h"
 #include "support/device_picture.h"
 
 #define SESSIONS_MAX 256
+#define OPENS_FIRST 20    /* what the driver keeps for good is there after so many */
+#define OPENS_PACKETS 12  /* that each session is given */
 #define PACKETS_MAX 20000 /* of a film that is decoded for speed: they are kept in memory */
 #define SURFACES_EXTRA 4
 #define SURFACES_MAX 32
 #define DELAY 3
 #define HELD 4
+#define SCALED 2
 
 /* ---- one film, both ways --------------------------------------------------------------------- */
 
@@ -160,7 +169,7 @@ static bool same_frame(const struct frame *a, const struct frame *b, char *text,
     else if (!same_aspect(a->sample_aspect, b->sample_aspect))
         snprintf(text, size, "aspect %d:%d, not %d:%d", (int)b->sample_aspect.num,
                  (int)b->sample_aspect.den, (int)a->sample_aspect.num, (int)a->sample_aspect.den);
-    else if (memcmp(&a->hdr, &b->hdr, sizeof(a->hdr)) != 0)
+    else if (!same_hdr(&a->hdr, &b->hdr))
         snprintf(text, size, "HDR metadata");
     else if (!same_sides(a, b))
         snprintf(text, size, "captions or dynamic HDR");
@@ -213,6 +222,8 @@ static int check_film(const char *path, struct gpu_device *device, struct decode
 
 /* ---- speed ----------------------------------------------------------------------------------- */
 
+static const int ladder[][2] = {{1280, 720}, {854, 480}, {640, 360}, {426, 240}};
+
 /* A film in memory. */
 struct load {
     struct gpu_device *device;
@@ -232,6 +243,8 @@ struct session {
     int code;
     struct frame *held[HELD]; /* a ring */
     unsigned held_first, held_count;
+    void *scaler;                                 /* of the ladder */
+    struct frame *scaled[SCALED][RENDITIONS_MAX]; /* the last few pictures' rungs */
     /* Of a bare session. */
     CUvideoparser parser;
     CUvideodecoder decoder;
@@ -328,9 +341,44 @@ static int take_frames(struct session *s, void *dec)
     return rc == RGPU_ERROR_AGAIN || rc == RGPU_ERROR_END ? 0 : rc;
 }
 
-static void *decode_ours(void *arg)
+static void drop_scaled(struct frame **rungs)
 {
-    struct session *s = arg;
+    for (int i = 0; i < RENDITIONS_MAX; i++)
+        frame_unref(&rungs[i]);
+}
+
+static int open_ladder(struct session *s, const struct frame *frame)
+{
+    struct scaler_params params = {
+        .width = frame->width, .height = frame->height, .format = frame->format};
+    for (size_t i = 0; i < sizeof(ladder) / sizeof(ladder[0]); i++)
+        params.outputs[params.outputs_count++] = (struct scaler_output){
+            .width = ladder[i][0], .height = ladder[i][1], .format = PIXEL_YUV420P};
+    return nv_scaler_ops.open(&s->scaler, &params, &s->err);
+}
+
+/* As a job does it: an output is waited for when the encoder would be done with it. */
+static int scale_frames(struct session *s, void *dec)
+{
+    const uint32_t all = (1u << sizeof(ladder) / sizeof(ladder[0])) - 1;
+    struct frame *frame = NULL;
+    int rc;
+    while ((rc = nv_decoder_ops.receive(dec, &frame, &s->err)) == 0) {
+        struct frame **rungs = s->scaled[s->frames % SCALED];
+        drop_scaled(rungs);
+        rc = s->scaler ? 0 : open_ladder(s, frame);
+        if (rc == 0)
+            rc = nv_scaler_ops.run(s->scaler, frame, all, rungs, &s->err);
+        frame_unref(&frame);
+        s->frames++;
+        if (rc != 0)
+            return rc;
+    }
+    return rc == RGPU_ERROR_AGAIN || rc == RGPU_ERROR_END ? 0 : rc;
+}
+
+static void decode_with(struct session *s, int (*take)(struct session *s, void *dec))
+{
     void *dec = NULL;
     s->code = nv_decoder_ops.open(&dec, &(struct decoder_params){.track = s->load->track}, &s->err);
     while (s->code == 0 && s->frames < s->load->frames) {
@@ -339,14 +387,29 @@ static void *decode_ours(void *arg)
             s->code = nv_decoder_ops.send(dec, pkt, &s->err);
             i += s->code == 0;
             if (s->code == 0 || s->code == RGPU_ERROR_AGAIN)
-                s->code = take_frames(s, dec);
+                s->code = take(s, dec);
         }
         if (s->code == 0)
             nv_decoder_ops.reset(dec);
     }
     while (s->held_count > 0)
         drop_frame(s);
+    for (int i = 0; i < SCALED; i++)
+        drop_scaled(s->scaled[i]);
+    if (s->scaler)
+        nv_scaler_ops.close(s->scaler);
     nv_decoder_ops.close(dec);
+}
+
+static void *decode_ours(void *arg)
+{
+    decode_with(arg, take_frames);
+    return NULL;
+}
+
+static void *decode_ladder(void *arg)
+{
+    decode_with(arg, scale_frames);
     return NULL;
 }
 
@@ -484,7 +547,7 @@ static int time_sessions(const struct load *load, int count, const char *name,
     const double wall_s = (double)(clock_now_ns() - begin) / 1e9;
     const double cpu_s = (double)(clock_cpu_ns() - cpu) / 1e9;
     *ret_rate = (double)frames / wall_s;
-    printf("%-5s %3d sessions: %8ld frames, %8.1f frames/s, %.3f CPU s per 1000 frames\n", name,
+    printf("%-6s %3d sessions: %8ld frames, %8.1f frames/s, %.3f CPU s per 1000 frames\n", name,
            count, frames, *ret_rate, frames ? cpu_s * 1000 / (double)frames : 0.0);
     free(sessions);
     return failed;
@@ -494,17 +557,88 @@ static int check_speed(const char *path, struct gpu_device *device, int sessions
 {
     struct load load = {.device = device, .frames = frames};
     struct error err = {0};
-    double bare = 0, ours = 0;
+    double bare = 0, ours = 0, resized = 0;
     int failed = load_film(&load, path, &err) != 0;
     if (failed)
         fprintf(stderr, "%s\n", err.text);
     else
         failed = time_sessions(&load, sessions, "bare", decode_bare, &bare) ||
-                 time_sessions(&load, sessions, "ours", decode_ours, &ours);
+                 time_sessions(&load, sessions, "ours", decode_ours, &ours) ||
+                 time_sessions(&load, sessions, "ladder", decode_ladder, &resized);
     if (!failed && bare > 0)
-        printf("ours is %.3f of the bare loop\n", ours / bare);
+        printf("ours is %.3f of the bare loop, the ladder %.3f\n", ours / bare, resized / bare);
     load_done(&load);
     return failed;
+}
+
+/* ---- opening and closing --------------------------------------------------------------------- */
+
+struct memory {
+    int64_t device_bytes, host_bytes;
+};
+
+static struct memory memory_used(struct gpu_device *device)
+{
+    struct memory ret = {0};
+    size_t free_bytes = 0, total_bytes = 0;
+    if (gpu_enter(device, NULL) == 0) {
+        gpu_device_driver(device)->cuMemGetInfo(&free_bytes, &total_bytes);
+        gpu_leave(device);
+    }
+    ret.device_bytes = (int64_t)(total_bytes - free_bytes);
+    FILE *file = fopen("/proc/self/statm", "re");
+    long size, resident;
+    if (file && fscanf(file, "%ld %ld", &size, &resident) == 2)
+        ret.host_bytes = (int64_t)resident * sysconf(_SC_PAGESIZE);
+    if (file)
+        fclose(file);
+    return ret;
+}
+
+static int open_once(struct session *s)
+{
+    void *dec = NULL;
+    s->code = nv_decoder_ops.open(&dec, &(struct decoder_params){.track = s->load->track}, &s->err);
+    for (size_t i = 0; s->code == 0 && i < s->load->count && i < OPENS_PACKETS;) {
+        s->code = nv_decoder_ops.send(dec, &s->load->packets[i], &s->err);
+        i += s->code == 0;
+        if (s->code == 0 || s->code == RGPU_ERROR_AGAIN)
+            s->code = scale_frames(s, dec);
+    }
+    for (int i = 0; i < SCALED; i++)
+        drop_scaled(s->scaled[i]);
+    if (s->scaler)
+        nv_scaler_ops.close(s->scaler);
+    s->scaler = NULL;
+    nv_decoder_ops.close(dec);
+    return s->code;
+}
+
+static int check_opens(const char *path, struct gpu_device *device, long times)
+{
+    struct load load = {.device = device};
+    struct session session = {.load = &load};
+    struct memory before = {0};
+    int64_t begin = 0;
+    int rc = load_film(&load, path, &session.err);
+    for (long i = 0; rc == 0 && i < OPENS_FIRST + times; i++) {
+        if (i == OPENS_FIRST) {
+            before = memory_used(device);
+            begin = clock_now_ns();
+        }
+        rc = open_once(&session);
+    }
+    const struct memory after = memory_used(device);
+    if (rc != 0)
+        fprintf(stderr, "%s\n", session.err.text);
+    else
+        printf("%ld times: %.2f ms each, %ld frames; grown by %lld KiB on the device, %lld KiB on "
+               "the host\n",
+               times, (double)(clock_now_ns() - begin) / 1e6 / (double)times, session.frames,
+               (long long)(after.device_bytes - before.device_bytes) / 1024,
+               (long long)(after.host_bytes - before.host_bytes) / 1024);
+    load_done(&load);
+    return rc != 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- */
@@ -512,7 +646,8 @@ static int check_speed(const char *path, struct gpu_device *device, int sessions
 static int usage(void)
 {
     fprintf(stderr, "usage: nvdec_check [--device N] [--low-latency] FILE...\n"
-                    "       nvdec_check [--device N] --speed SESSIONS [--frames FRAMES] FILE\n");
+                    "       nvdec_check [--device N] --speed SESSIONS [--frames FRAMES] FILE\n"
+                    "       nvdec_check [--device N] --opens TIMES FILE\n");
     return 2;
 }
 
@@ -522,7 +657,7 @@ int main(int argc, char **argv)
     struct gpu_device *device = NULL;
     struct error err = {0};
     int sessions = 0, at = 1, differ = 0, refused = 0;
-    long frames = 5000;
+    long frames = 5000, opens = 0;
     for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
         const bool more = at + 1 < argc;
         if (strcmp(argv[at], "--low-latency") == 0)
@@ -533,6 +668,8 @@ int main(int argc, char **argv)
             sessions = atoi(argv[++at]);
         else if (more && strcmp(argv[at], "--frames") == 0)
             frames = atol(argv[++at]);
+        else if (more && strcmp(argv[at], "--opens") == 0)
+            opens = atol(argv[++at]);
         else
             return usage();
     }
@@ -543,7 +680,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    if (sessions > 0) {
+    if (opens > 0) {
+        differ = check_opens(argv[at], device, opens);
+    } else if (sessions > 0) {
         differ = check_speed(argv[at], device, sessions, frames);
     } else {
         for (int i = at; i < argc; i++) {

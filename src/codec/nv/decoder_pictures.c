@@ -19,7 +19,7 @@ int nv_pictures_begin(struct nv_pictures *p, int index)
         if (before >= 0)
             p->assigned[before] = false;
         p->assigned[i] = true;
-        p->of_parser[index] = (int8_t)i;
+        p->of_parser[index] = i;
         return i;
     }
     return -1;

@@ -16,10 +16,10 @@
 #define NV_PICTURES_MAX 32 /* drivers fail with more */
 
 struct nv_pictures {
-    int count;                         /* the decoder's */
-    int8_t of_parser[NV_PICTURES_MAX]; /* the decoder's picture for the parser's; -1: none yet */
-    bool assigned[NV_PICTURES_MAX];    /* it stands for one of the parser's */
-    int holds[NV_PICTURES_MAX];        /* for what else it must stay as it is */
+    int count;                      /* the decoder's */
+    int of_parser[NV_PICTURES_MAX]; /* the decoder's picture for the parser's; -1: none yet */
+    bool assigned[NV_PICTURES_MAX]; /* it stands for one of the parser's */
+    int holds[NV_PICTURES_MAX];     /* for what else it must stay as it is */
 };
 
 void nv_pictures_init(struct nv_pictures *p, int count);

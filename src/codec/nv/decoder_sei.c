@@ -74,7 +74,7 @@ static void read_timing(struct bits b, const struct h264_sps *sps, struct nv_sid
     const uint32_t pic_struct = bits_read(&b, 4);
     if (b.error || pic_struct > PIC_STRUCT_MAX)
         return;
-    sides->pic_struct = (int8_t)pic_struct;
+    sides->pic_struct = (int)pic_struct;
     for (int i = 0; i < clocks[pic_struct]; i++) {
         if (!bits_flag(&b))
             continue;

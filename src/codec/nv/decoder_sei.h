@@ -19,8 +19,8 @@ struct nv_sides {
     size_t captions_size; /* bytes */
     struct buffer *rpu;   /* owned; or NULL */
     bool timecode;
-    int8_t pic_struct; /* of H.264's picture timing, table D-1; -1: not said */
-    uint8_t ct_types;  /* bit N: a clock time stamp has ct_type N (0 progressive, 1 interlaced) */
+    int pic_struct;   /* of H.264's picture timing, table D-1; -1: not said */
+    uint8_t ct_types; /* bit N: a clock time stamp has ct_type N (0 progressive, 1 interlaced) */
 };
 
 void nv_sides_init(struct nv_sides *sides);

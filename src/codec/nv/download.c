@@ -332,7 +332,7 @@ static int copy_down(struct nv_download *d, const struct flight *f, struct frame
     const CudaFunctions *cuda = d->driver->cuda;
     CUresult result = CUDA_SUCCESS;
     for (int i = 0; result == CUDA_SUCCESS && i < d->params.outputs_count; i++) {
-        if (!f->blocks[i])
+        if (!f->blocks[i] || !ret[i])
             continue;
         result = cuda->cuMemcpyDtoHAsync(ret[i]->data[0], f->blocks[i]->address,
                                          d->targets[i].layout.size, d->stream);
