@@ -9,6 +9,7 @@
 
 #define ARENA_BYTES ((size_t)768 << 20)
 #define STREAMS_MAX 8
+#define SKIPPED 77  /* exit code where there is no device */
 #define SURFACES 16 /* sources, and sets of outputs, that take turns: more than the L2 holds */
 #define LAUNCHES 2000
 #define ROUNDS 5 /* the best counts */
@@ -416,6 +417,11 @@ static void time_all(struct bench *b)
 static void bench_open(struct bench *b, int index)
 {
     struct error err = {0};
+    if (gpu_list(NULL, 0) == 0) {
+        gpu_driver(&b->driver, &err);
+        fprintf(stderr, "skipped: %s\n", err.text);
+        exit(SKIPPED);
+    }
     if (gpu_open(&b->device, index, &err) || gpu_enter(b->device, &err))
         die("gpu_open", err.text);
     b->driver = gpu_device_driver(b->device);
