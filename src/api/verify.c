@@ -26,7 +26,10 @@ struct film {
     const char *result; /* where it goes, for errors; NULL: the source */
     struct reader *reader;
     void *decoder;
-    bool drained;
+    struct reader_packet pkt; /* owned; that the decoder is to take next */
+    bool has_pkt;
+    bool at_end;        /* nothing is left to read */
+    bool drained;       /* and the decoder was told so */
     struct frame *next; /* owned; NULL: not looked yet, or at the end */
     bool ended;
 };
@@ -103,6 +106,9 @@ static int film_open(struct film *film, struct rgpu_transcode *t, int track, str
 static void film_close(struct film *film)
 {
     frame_unref(&film->next);
+    if (film->has_pkt)
+        reader_packet_done(&film->pkt);
+    film->has_pkt = false;
     if (film->decoder)
         backend()->decoder->close(film->decoder);
     film->decoder = NULL;
@@ -115,40 +121,61 @@ static int64_t film_us(const struct film *film, int64_t pts)
                             ROUND_NEAREST);
 }
 
-/* Feeds the decoder with the next packet of the track, or the end. */
+/* Reads on to a packet of the track, or to the end. */
+static int film_read(struct film *film, struct error *err)
+{
+    while (!film->has_pkt && !film->at_end) {
+        struct error reading = {0};
+        const int ret = reader_next(film->reader, &film->pkt, &reading);
+        /* A damaged end of the source is an end here, as it was for the job. */
+        if (ret == RGPU_ERROR_END || (ret == RGPU_ERROR_INPUT && !film->result))
+            film->at_end = true;
+        else if (ret != 0)
+            return cannot_read(film, ret, &reading, err);
+        else if (film->pkt.track == reader_video(film->reader)->index)
+            film->has_pkt = true;
+        else
+            reader_packet_done(&film->pkt);
+    }
+    return 0;
+}
+
+/* Feeds the decoder with the next packet of the track, or the end. AGAIN: frames are to be received
+ * first. */
 static int film_feed(struct film *film, struct error *err)
 {
-    struct reader_packet pkt = {0};
-    struct error reading = {0};
-    int ret = reader_next(film->reader, &pkt, &reading);
-    /* A damaged end of the source is an end here, as it was for the job. */
-    if (ret == RGPU_ERROR_END || (ret == RGPU_ERROR_INPUT && !film->result)) {
-        film->drained = true;
-        return backend()->decoder->send(film->decoder, NULL, err);
-    }
+    int ret = film_read(film, err);
+    if (ret == 0)
+        ret = backend()->decoder->send(film->decoder, film->has_pkt ? &film->pkt.video : NULL, err);
     if (ret != 0)
-        return cannot_read(film, ret, &reading, err);
-    if (pkt.track == reader_video(film->reader)->index)
-        ret = backend()->decoder->send(film->decoder, &pkt.video, err);
-    reader_packet_done(&pkt);
-    return ret;
+        return ret;
+    if (film->has_pkt)
+        reader_packet_done(&film->pkt);
+    else
+        film->drained = true;
+    film->has_pkt = false;
+    return 0;
 }
 
 /* Makes film->next the next frame; at the end it stays NULL and `ended` is set. */
 static int film_look(struct film *film, struct error *err)
 {
-    int ret = 0;
-    while (!film->next && !film->ended && ret == 0) {
-        ret = backend()->decoder->receive(film->decoder, &film->next, err);
-        if (ret == RGPU_ERROR_END) {
-            film->ended = true;
+    bool refused = false; /* the decoder has not taken what it was given last */
+    while (!film->next && !film->ended) {
+        int ret = backend()->decoder->receive(film->decoder, &film->next, err);
+        film->ended = ret == RGPU_ERROR_END;
+        if (ret == 0 || film->ended)
             return 0;
-        }
+        if (ret == RGPU_ERROR_AGAIN && (film->drained || refused))
+            return error_set(err, RGPU_ERROR_INTERNAL, "the decoder %s",
+                             refused ? "takes no packet and gives no frame" : "does not drain");
         if (ret == RGPU_ERROR_AGAIN)
-            ret = film->drained ? error_set(err, RGPU_ERROR_INTERNAL, "the decoder does not drain")
-                                : film_feed(film, err);
+            ret = film_feed(film, err);
+        refused = ret == RGPU_ERROR_AGAIN;
+        if (ret != 0 && !refused)
+            return ret;
     }
-    return ret;
+    return 0;
 }
 
 /* ---- comparing ----------------------------------------------------------------------------- */

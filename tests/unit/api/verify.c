@@ -12,8 +12,12 @@
 
 #include "api/transcode.h"
 #include "films.h"
+#include "media/hevc.h"
+#include "media/nal.h"
 #include "support/clip.h"
 #include "support/turn.h"
+
+#define ENDED_FRAMES (40 - 3) /* the leading pictures of a CRA picture at a start are not shown */
 
 static const struct rgpu_rung lossless[] = {{.quality = RGPU_QUALITY_LOSSLESS, .speed = 1}};
 
@@ -237,6 +241,63 @@ static void test_odd_results(void **state)
     }
 }
 
+/* Writes "ended.hevc": "pieces.hevc" with an end of sequence before each VPS but the first, of
+ * which there is one before each random-access point. Gives how many. */
+static int end_sequences(void)
+{
+    static const uint8_t end_unit[] = {0, 0, 1, HEVC_NAL_EOS << 1, 1};
+    static uint8_t film[1 << 20];
+    FILE *in = fopen(film_path("pieces.hevc"), "rb");
+    FILE *out = fopen(film_path("ended.hevc"), "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    const size_t size = fread(film, 1, sizeof(film), in);
+    assert_true(size > 1000 && size < sizeof(film));
+    fclose(in);
+    int count = 0;
+    const uint8_t *end = film + size;
+    for (const uint8_t *p = film, *next; p < end; p = next) {
+        for (next = p + 4; (next = nal_find_start_code(next, end)) < end; next += 4)
+            if ((next[3] >> 1 & 63) == HEVC_NAL_VPS)
+                break;
+        if (p > film) {
+            fwrite(end_unit, 1, sizeof(end_unit), out);
+            count++;
+        }
+        fwrite(p, 1, (size_t)(next - p), out);
+    }
+    fclose(out);
+    return count;
+}
+
+/* The pictures that wait at the end of a sequence are to be taken before the decoder takes the
+ * picture that is next. */
+static void test_ends_of_sequences(void **state)
+{
+    char out[FILM_PATH_MAX];
+    (void)state;
+    if (!clip_make("pieces.hevc",
+                   "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1.6 -pix_fmt yuv420p "
+                   "-c:v libx265 -preset ultrafast -x265-params log-level=none:pools=none:"
+                   "repeat-headers=1:keyint=10:min-keyint=10:scenecut=0:bframes=3:b-adapt=0:"
+                   "open-gop=1"))
+        skip();
+    assert_int_equal(end_sequences(), 3);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        rgpu_transcode *job = NULL;
+        snprintf(out, sizeof(out), "%so.mkv", film_folder());
+        assert_int_equal(rgpu_transcode_open(&job, .input = film_path("ended.hevc"), .output = out,
+                                             .rungs = lossless, .rungs_count = 1, .verify = 1,
+                                             .threads = threads),
+                         0);
+        if (rgpu_transcode_wait(job, -1) != 0)
+            fail_msg("%d threads: %s", threads, rgpu_transcode_message(job));
+        assert_true(job->progress.rungs[0].psnr_y == 100);
+        assert_int_equal(job->progress.rungs[0].frames, ENDED_FRAMES);
+        rgpu_transcode_close(&job);
+    }
+}
+
 /* The pictures may differ, but the figures must say so. */
 static void test_other_pictures_show_in_the_figures(void **state)
 {
@@ -291,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_no_frame_to_compare),
         cmocka_unit_test(test_what_cannot_be_read),
         cmocka_unit_test(test_odd_results),
+        cmocka_unit_test(test_ends_of_sequences),
         cmocka_unit_test(test_other_pictures_show_in_the_figures),
     };
     return cmocka_run_group_tests(tests, set_up, films_tear_down);
