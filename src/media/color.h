@@ -41,4 +41,7 @@ struct hdr {
     uint16_t max_content_light, max_average_light;
 };
 
+/* Whether all fields are the same. */
+bool hdr_same(const struct hdr *a, const struct hdr *b);
+
 #endif

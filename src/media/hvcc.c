@@ -4,6 +4,8 @@
 
 #include "media/bits.h"
 
+#define PREFERRED_UNIT_MAX 256 /* bytes of an SEI unit that is looked at */
+
 struct list {
     unsigned type;
     struct nal *units;
@@ -298,4 +300,18 @@ int hvcc_apply(const struct hvcc *config, struct hevc_context *ctx, struct error
                 result = code;
         }
     return result;
+}
+
+uint8_t hvcc_preferred_transfer(const struct hvcc *config, struct hevc_context *ctx)
+{
+    uint8_t transfer = 0;
+    for (int i = 0; i < config->sei_count; i++) {
+        uint8_t bytes[PREFERRED_UNIT_MAX];
+        struct hevc_access_unit au;
+        const size_t size = nal_write(config->sei[i], NAL_ANNEXB, bytes, sizeof(bytes));
+        if (size > 0 && size <= sizeof(bytes) &&
+            hevc_access_unit(ctx, bytes, size, NAL_ANNEXB, &au, NULL) == 0 && au.transfer)
+            transfer = au.transfer;
+    }
+    return transfer;
 }

@@ -45,4 +45,8 @@ int hvcc_write_annexb(const struct hvcc *config, void *out, size_t capacity, siz
 /* Puts all parameter sets into a context. INPUT: one cannot be parsed (the others are in). */
 int hvcc_apply(const struct hvcc *config, struct hevc_context *ctx, struct error *err);
 
+/* The transfer characteristics (H.273) that the SEI units prefer over the SPS's, the last of them;
+ * 0: none do. `ctx` has the parameter sets. */
+uint8_t hvcc_preferred_transfer(const struct hvcc *config, struct hevc_context *ctx);
+
 #endif

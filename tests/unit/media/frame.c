@@ -77,6 +77,38 @@ static void test_props_are_copied_by_reference(void **state)
     frame_unref(&b);
 }
 
+/* One field after the other is made another. */
+static void test_metadata_is_compared_whole(void **state)
+{
+    (void)state;
+    const struct hdr a = {true, true, {1, 2, 3}, {4, 5, 6}, 7, 8, 9, 10, 11, 12};
+    struct hdr others[] = {a, a, a, a, a, a, a, a, a, a};
+    others[0].has_mastering = false;
+    others[1].has_light_level = false;
+    others[2].primary_x[2]++;
+    others[3].primary_y[0]++;
+    others[4].white_x++;
+    others[5].white_y++;
+    others[6].luminance_max++;
+    others[7].luminance_min++;
+    others[8].max_content_light++;
+    others[9].max_average_light++;
+    struct hdr same;
+    memset(&same, 0xff, sizeof(same)); /* what lies between the fields is no matter */
+    same.has_mastering = same.has_light_level = true;
+    memcpy(same.primary_x, a.primary_x, sizeof(a.primary_x));
+    memcpy(same.primary_y, a.primary_y, sizeof(a.primary_y));
+    same.white_x = a.white_x;
+    same.white_y = a.white_y;
+    same.luminance_max = a.luminance_max;
+    same.luminance_min = a.luminance_min;
+    same.max_content_light = a.max_content_light;
+    same.max_average_light = a.max_average_light;
+    assert_true(hdr_same(&a, &same));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_false(hdr_same(&a, &others[i]));
+}
+
 static void test_packets_share_their_payload(void **state)
 {
     (void)state;
@@ -151,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_planes_do_not_overlap),
         cmocka_unit_test(test_pool_gives_frames_back),
         cmocka_unit_test(test_props_are_copied_by_reference),
+        cmocka_unit_test(test_metadata_is_compared_whole),
         cmocka_unit_test(test_packets_share_their_payload),
         cmocka_unit_test(test_rescale),
         cmocka_unit_test(test_rescale_property),

@@ -429,6 +429,40 @@ static void test_sei(void **unused)
     assert_int_equal(au.hdr.max_average_light, 0);
 }
 
+/* The SEI units of codec headers, of which those that prefer nothing, are too long or are broken
+ * change nothing, and the last of the others counts. */
+static void test_preferred_transfer(void **unused)
+{
+    (void)unused;
+    static const uint8_t hlg[] = {HEVC_NAL_SEI_PREFIX << 1, 1, 147, 1, 18, 0x80},
+                         pq[] = {HEVC_NAL_SEI_PREFIX << 1, 1, 147, 1, 16, 0x80},
+                         unspecified[] = {HEVC_NAL_SEI_PREFIX << 1, 1, 147, 1, 2, 0x80},
+                         cut[] = {HEVC_NAL_SEI_PREFIX << 1, 1, 147, 1},
+                         light[] = {HEVC_NAL_SEI_PREFIX << 1, 1, 144, 4, 3, 232, 1, 144, 0x80};
+    static uint8_t longer[1000] = {HEVC_NAL_SEI_PREFIX << 1, 1, 147, 1, 1, 5, 255, 255, 255, 230};
+    static const struct {
+        struct nal units[3];
+        int count;
+        uint8_t transfer;
+    } cases[] = {
+        {{{0}}, 0, 0},
+        {{{hlg, sizeof(hlg)}}, 1, 18},
+        {{{hlg, sizeof(hlg)}, {pq, sizeof(pq)}}, 2, 16},
+        {{{hlg, sizeof(hlg)}, {light, sizeof(light)}, {unspecified, sizeof(unspecified)}}, 3, 18},
+        {{{cut, sizeof(cut)}, {pq, sizeof(pq)}, {longer, sizeof(longer)}}, 3, 16},
+        {{{light, sizeof(light)}, {cut, sizeof(cut)}}, 2, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static struct hevc_context ctx;
+        static struct hvcc config;
+        memcpy(config.sei, cases[i].units, sizeof(cases[i].units));
+        config.sei_count = cases[i].count;
+        memset(&ctx, 0, sizeof(ctx));
+        print_message("case %zu\n", i);
+        assert_int_equal(hvcc_preferred_transfer(&config, &ctx), cases[i].transfer);
+    }
+}
+
 /* ---- real streams
  * ------------------------------------------------------------------------------------ */
 
@@ -593,8 +627,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rich_sps),   cmocka_unit_test(test_cut_sps),
         cmocka_unit_test(test_unit_types), cmocka_unit_test(test_ends_of_sequences),
-        cmocka_unit_test(test_sei),        cmocka_unit_test(test_x265),
-        cmocka_unit_test(test_x265_hdr),
+        cmocka_unit_test(test_sei),        cmocka_unit_test(test_preferred_transfer),
+        cmocka_unit_test(test_x265),       cmocka_unit_test(test_x265_hdr),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
