@@ -169,7 +169,7 @@ static bool same_frame(const struct frame *a, const struct frame *b, char *text,
     else if (!same_aspect(a->sample_aspect, b->sample_aspect))
         snprintf(text, size, "aspect %d:%d, not %d:%d", (int)b->sample_aspect.num,
                  (int)b->sample_aspect.den, (int)a->sample_aspect.num, (int)a->sample_aspect.den);
-    else if (!same_hdr(&a->hdr, &b->hdr))
+    else if (!hdr_same(&a->hdr, &b->hdr))
         snprintf(text, size, "HDR metadata");
     else if (!same_sides(a, b))
         snprintf(text, size, "captions or dynamic HDR");

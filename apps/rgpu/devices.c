@@ -94,6 +94,26 @@ static void device_print_use(const struct rgpu_device_info *d)
         printf("\n");
 }
 
+static void device_print_clocks(const struct rgpu_device_info *d)
+{
+    const struct {
+        const char *what;
+        int mhz;
+    } clocks[] = {
+        {"cores", d->clock_mhz}, {"memory", d->memory_clock_mhz}, {"video", d->video_clock_mhz}};
+    const char *separator = "         clocks   ";
+    for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+        if (clocks[i].mhz <= 0)
+            continue;
+        printf("%s%s %d MHz", separator, clocks[i].what, clocks[i].mhz);
+        separator = ", ";
+    }
+    if (*separator == ',')
+        printf("\n");
+    if (d->slowed_by[0])
+        printf("         slowed   by %s\n", d->slowed_by);
+}
+
 static void json_known(struct json *j, const char *name, int64_t value)
 {
     if (value >= 0)
@@ -109,11 +129,12 @@ static void device_print(const struct rgpu_device_info *d)
         printf(", %d processor%s", d->cores, d->cores == 1 ? "" : "s");
     if (d->memory_bytes > 0)
         printf(", %s of memory", text_bytes(bytes, sizeof(bytes), d->memory_bytes));
-    printf("\n         decodes  %s\n         encodes  %s\n", d->decoders,
+    printf("\n         decodes  %s\n         encodes  %s\n", d->decoders[0] ? d->decoders : "-",
            d->encoders[0] ? d->encoders : "-");
     if (d->remark[0])
         printf("         note     %s\n", d->remark);
     device_print_use(d);
+    device_print_clocks(d);
 }
 
 static void device_json(struct json *j, const struct rgpu_device_info *d)
@@ -133,6 +154,11 @@ static void device_json(struct json *j, const struct rgpu_device_info *d)
     json_known(j, "temperature_c", d->temperature_c);
     json_known(j, "power_mw", d->power_mw);
     json_known(j, "memory_used_bytes", d->memory_used_bytes);
+    json_known(j, "clock_mhz", d->clock_mhz);
+    json_known(j, "memory_clock_mhz", d->memory_clock_mhz);
+    json_known(j, "video_clock_mhz", d->video_clock_mhz);
+    if (d->slowed_by[0])
+        json_words(j, "slowed_by", d->slowed_by);
     json_end(j, '}');
 }
 

@@ -1,7 +1,7 @@
 /* Devices of this machine, and what they can do.
  *
  * A device is named "cpu" or "cuda:N"; "auto" lets the library choose (the best GPU it can use for
- * the whole job, else the CPU; what was chosen is said in the log).
+ * the whole job, else the CPU; what was chosen is said in the log, and what was left out and why).
  * Threads: any. Memory: results are filled into the caller's storage. */
 #ifndef RGPU_DEVICE_H
 #define RGPU_DEVICE_H
@@ -22,11 +22,13 @@ struct rgpu_device_info {
     int64_t memory_bytes;
     char decoders[512]; /* names, comma separated: "h264,hevc,av1,..." */
     char encoders[512]; /* "h264,hevc,av1"; of a GPU, those of its own */
-    char remark[128];   /* what a user should know; may be empty */
+    char remark[640];   /* what a user should know; may be empty */
     /* What it is doing, as it says itself; negative: it does not. */
     int compute_percent, decoder_percent, encoder_percent;
     int temperature_c, power_mw;
     int64_t memory_used_bytes;
+    int clock_mhz, memory_clock_mhz, video_clock_mhz; /* of what computes; decodes and encodes */
+    char slowed_by[64]; /* what holds the clocks down, "power cap, heat"; may be empty */
 };
 
 /* Fills at most `max` entries and returns how many devices there are; negative: an error. `size` is

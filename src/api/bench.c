@@ -15,7 +15,7 @@
 #define DECODED_MAX 4
 
 struct bench {
-    struct device_info device;
+    struct device device;
     const struct codec_backend *backend;
     double seconds;
     int (*result)(void *opaque, const struct rgpu_bench_result *figure);
@@ -162,7 +162,7 @@ static int bench_encode(struct bench *b, const char *codec, int width, int heigh
                         struct error *err)
 {
     struct encoder_params params = {
-        .device = b->device.index,
+        .device = b->device.info.index,
         .width = width,
         .height = height,
         .format = b->backend->encoder->format(codec, "", PIXEL_YUV420P),
@@ -221,7 +221,10 @@ static int decode_film(struct bench *b, void *decoder, const struct watch *watch
         if (ret != 0)
             return ret;
     }
-    int ret = ops->send(decoder, NULL, err);
+    int ret;
+    while ((ret = ops->send(decoder, NULL, err)) == RGPU_ERROR_AGAIN)
+        if ((ret = drain_frames(b, decoder, frames, err)) != 0)
+            return ret;
     return ret == 0 ? drain_frames(b, decoder, frames, err) : ret;
 }
 
@@ -247,7 +250,7 @@ static int bench_decode(struct bench *b, const char *codec, int width, int heigh
         return 0;
     void *decoder = NULL;
     int ret = b->backend->decoder->open(
-        &decoder, &(struct decoder_params){.track = &track, .device = b->device.index}, err);
+        &decoder, &(struct decoder_params){.track = &track, .device = b->device.info.index}, err);
     if (ret != 0)
         return ret;
     int64_t frames = 0;
@@ -280,10 +283,13 @@ static int decode_some(struct bench *b, int width, int height, struct decoded *d
 {
     const struct decoder_ops *ops = b->backend->decoder;
     const struct track track = bench_track("h264", width, height);
-    int ret = ops->open(&d->decoder,
-                        &(struct decoder_params){.track = &track, .device = b->device.index}, err);
-    for (int n = 0; ret == 0 && n <= b->packets_count && d->count < DECODED_MAX; n++) {
+    int ret =
+        ops->open(&d->decoder,
+                  &(struct decoder_params){.track = &track, .device = b->device.info.index}, err);
+    for (int n = 0; ret == 0 && n <= b->packets_count && d->count < DECODED_MAX;) {
         ret = ops->send(d->decoder, n < b->packets_count ? &b->packets[n] : NULL, err);
+        n += ret == 0;
+        ret = ret == RGPU_ERROR_AGAIN ? 0 : ret; /* once more, behind what is received now */
         while (ret == 0 && d->count < DECODED_MAX &&
                (ret = ops->receive(d->decoder, &d->frames[d->count], err)) == 0)
             d->count++;
@@ -306,7 +312,7 @@ static int scale_film(struct bench *b, int width, int height, const struct decod
                                                  {1280, 720, PIXEL_YUV420P},
                                                  {854, 480, PIXEL_YUV420P},
                                                  {640, 360, PIXEL_YUV420P}};
-    struct scaler_params params = {.device = b->device.index,
+    struct scaler_params params = {.device = b->device.info.index,
                                    .width = width,
                                    .height = height,
                                    .format = decoded->frames[0]->format};
@@ -382,12 +388,13 @@ int rgpu_bench(const char *device, double seconds,
     b->seconds = seconds > 0 ? seconds : 1;
     b->result = result;
     b->opaque = opaque;
-    int ret = device_choose(device, &b->device, &err);
-    b->backend = ret == 0 ? codec_backend(b->device.kind) : NULL;
+    int ret = device_open(&b->device, device, &err);
+    b->backend = ret == 0 ? codec_backend(b->device.info.kind) : NULL;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && ret == 0; i++)
         ret = bench_size(b, sizes[i][0], sizes[i][1], &err);
     free_packets(b);
     free_frames(b);
+    device_close(&b->device);
     free(b);
     if (message && message_size)
         snprintf(message, message_size, "%s", err.text);

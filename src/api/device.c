@@ -6,6 +6,8 @@
 
 #include <rgpu/device.h>
 
+#include "base/log.h"
+
 #define DEVICES_MAX 64
 
 static const enum device_kind kinds[] = {DEVICE_CUDA, DEVICE_CPU}; /* best first */
@@ -39,27 +41,73 @@ int device_check_name(const char *name, struct error *err)
     return error_set(err, RGPU_ERROR_PARAM, "device '%s' is not auto, cpu or cuda:N", name);
 }
 
-int device_choose(const char *name, struct device_info *ret, struct error *err)
+/* The n-th device of those that the name may mean, best first. False: there are no more. */
+static bool candidate(const char *name, int n, struct device_info *ret)
 {
     struct device_info devices[DEVICES_MAX];
-    const bool any = is_any(name);
-    const int code = device_check_name(name, err);
-    if (code != 0)
-        return code;
     for (size_t k = 0; k < KINDS_COUNT; k++) {
-        int count = list(kinds[k], devices);
+        const int count = list(kinds[k], devices);
         for (int i = 0; i < count; i++) {
             char own[32];
             device_name(&devices[i], own, sizeof(own));
-            if (any || !strcmp(own, name)) {
+            if ((is_any(name) || !strcmp(own, name)) && n-- == 0) {
                 *ret = devices[i];
-                return 0;
+                return true;
             }
         }
     }
+    return false;
+}
+
+static int no_device(const char *name, struct error *err)
+{
     return error_set(err, RGPU_ERROR_DEVICE,
                      "there is no device %s here; rgpu devices lists what there is",
-                     any ? "at all" : name);
+                     is_any(name) ? "at all" : name);
+}
+
+int device_find(const char *name, struct error *err)
+{
+    struct device_info info;
+    const int code = device_check_name(name, err);
+    if (code != 0)
+        return code;
+    return candidate(name, 0, &info) ? 0 : no_device(name, err);
+}
+
+static int hold(struct device *device, struct error *err)
+{
+    const struct codec_backend *backend = codec_backend(device->info.kind);
+    return backend->hold ? backend->hold(device->info.index, &device->held, err) : 0;
+}
+
+int device_open(struct device *ret, const char *name, struct error *err)
+{
+    int code = device_check_name(name, err);
+    struct device device = {0};
+    for (int n = 0; code == 0 && candidate(name, n, &device.info); n++) {
+        struct error why = {0};
+        code = hold(&device, &why);
+        if (code == RGPU_ERROR_DEVICE && is_any(name)) {
+            char own[32];
+            device_name(&device.info, own, sizeof(own));
+            log_line(RGPU_LOG_WARNING, "device %s is left out: %s", own, why.text);
+            code = 0;
+            continue;
+        }
+        if (code != 0)
+            return error_set(err, code, "%s", why.text);
+        *ret = device;
+        return 0;
+    }
+    return code != 0 ? code : no_device(name, err);
+}
+
+void device_close(struct device *device)
+{
+    if (device->held)
+        codec_backend(device->info.kind)->release(device->held);
+    *device = (struct device){0};
 }
 
 /* Appends "name," to a list that is cut at its end. */
@@ -96,8 +144,15 @@ static bool can_decode(const struct codec_backend *backend, int device, const ch
 static void describe_use(const struct codec_backend *backend, int device,
                          struct rgpu_device_info *ret)
 {
-    struct device_use use = {DEVICE_UNKNOWN, DEVICE_UNKNOWN, DEVICE_UNKNOWN,
-                             DEVICE_UNKNOWN, DEVICE_UNKNOWN, DEVICE_UNKNOWN};
+    struct device_use use = {.compute_percent = DEVICE_UNKNOWN,
+                             .decoder_percent = DEVICE_UNKNOWN,
+                             .encoder_percent = DEVICE_UNKNOWN,
+                             .temperature_c = DEVICE_UNKNOWN,
+                             .power_mw = DEVICE_UNKNOWN,
+                             .memory_used_bytes = DEVICE_UNKNOWN,
+                             .clock_mhz = DEVICE_UNKNOWN,
+                             .memory_clock_mhz = DEVICE_UNKNOWN,
+                             .video_clock_mhz = DEVICE_UNKNOWN};
     if (backend->use)
         backend->use(device, &use);
     ret->compute_percent = use.compute_percent;
@@ -106,6 +161,10 @@ static void describe_use(const struct codec_backend *backend, int device,
     ret->temperature_c = use.temperature_c;
     ret->power_mw = use.power_mw;
     ret->memory_used_bytes = use.memory_used_bytes;
+    ret->clock_mhz = use.clock_mhz;
+    ret->memory_clock_mhz = use.memory_clock_mhz;
+    ret->video_clock_mhz = use.video_clock_mhz;
+    snprintf(ret->slowed_by, sizeof(ret->slowed_by), "%s", use.slowed_by);
 }
 
 static void describe(const struct device_info *device, struct rgpu_device_info *ret)
@@ -118,14 +177,22 @@ static void describe(const struct device_info *device, struct rgpu_device_info *
     device_name(device, ret->name, sizeof(ret->name));
     snprintf(ret->description, sizeof(ret->description), "%s", device->name);
     snprintf(ret->remark, sizeof(ret->remark), "%s", device->remark ? device->remark : "");
-    for (size_t i = 0; i < sizeof(decoders) / sizeof(decoders[0]); i++)
+    /* Before a context and decoders are made here, which would count. */
+    describe_use(backend, device->index, ret);
+    void *held = NULL;
+    struct error why = {0};
+    const bool works = !backend->hold || backend->hold(device->index, &held, &why) == 0;
+    if (!works)
+        snprintf(ret->remark, sizeof(ret->remark), "cannot be worked on now: %s", why.text);
+    for (size_t i = 0; works && i < sizeof(decoders) / sizeof(decoders[0]); i++)
         if (can_decode(backend, device->index, decoders[i]))
             append(ret->decoders, sizeof(ret->decoders), decoders[i]);
     for (size_t i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++)
         if (device->encodes &&
             backend->encoder->format(encoders[i], "", PIXEL_YUV420P) != PIXEL_NONE)
             append(ret->encoders, sizeof(ret->encoders), encoders[i]);
-    describe_use(backend, device->index, ret);
+    if (held)
+        backend->release(held);
 }
 
 int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/device.h"
 #include "api/select.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -226,21 +225,25 @@ static int open_node(struct rgpu_transcode *t, const struct rgpu_transcode_param
     if (!t->renditions_count)
         return 0;
     char name[sizeof(t->progress.device)];
-    device_name(&t->device, name, sizeof(name));
-    log_line(RGPU_LOG_INFO, "device %s: %s%s%s", name, t->device.name, t->device.remark ? "; " : "",
-             t->device.remark ? t->device.remark : "");
+    const struct device_info *device = &t->device.info;
+    int ret = device_open(&t->device, p->device, err);
+    if (ret != 0)
+        return ret;
+    device_name(device, name, sizeof(name));
+    log_line(RGPU_LOG_INFO, "device %s: %s%s%s", name, device->name, device->remark ? "; " : "",
+             device->remark ? device->remark : "");
     pthread_mutex_lock(&t->lock);
     memcpy(t->progress.device, name, sizeof(name));
     pthread_mutex_unlock(&t->lock);
     struct job_params params;
     describe_job(t, p, &params);
-    int ret = job_open(&t->job, &params, err);
+    ret = job_open(&t->job, &params, err);
     if (ret != 0)
         return ret;
     struct link *near = NULL, *far = NULL;
     if (link_memory_pair(&near, &far) != 0)
         return error_memory(err, "a link");
-    ret = node_start(&t->node, &(struct node_params){t->device.kind, t->device.index}, far, err);
+    ret = node_start(&t->node, &(struct node_params){device->kind, device->index}, far, err);
     if (ret != 0)
         link_close(&near);
     return ret == 0 ? job_add_node(t->job, near, err) : ret;
@@ -300,7 +303,7 @@ int transcode_open(struct rgpu_transcode *t, struct error *err)
 {
     const struct rgpu_transcode_params *p = &t->params;
     t->gop_us = to_us(p->gop_seconds > 0 ? p->gop_seconds : GOP_SECONDS_DEFAULT);
-    int ret = device_choose(p->device, &t->device, err);
+    int ret = device_find(p->device, err);
     if (ret == 0)
         ret = open_input(t, p, err);
     if (ret == 0)

@@ -440,6 +440,7 @@ void *transcode_run(void *opaque)
     /* Threads and memory of the work are given back before the caller hears of the end. */
     job_close(&t->job);
     node_stop(&t->node);
+    device_close(&t->device);
     if (ret == 0 && t->params.verify)
         ret = verify(t, &err);
     if (ret == 0)

@@ -39,6 +39,7 @@ struct rendition {
 
 struct rgpu_stream {
     struct track source;
+    struct device device;
     struct job *job;
     struct node *node;
     int renditions_count;
@@ -340,10 +341,9 @@ static void describe_progress(struct rgpu_stream *s, const struct rung *rungs)
 static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, struct error *err)
 {
     struct rung rungs[RENDITIONS_MAX];
-    struct device_info device;
     int ret = resolve_rungs(s, p, rungs, err);
     if (ret == 0)
-        ret = device_choose(p->device, &device, err);
+        ret = device_open(&s->device, p->device, err);
     if (ret != 0)
         return ret;
     describe_progress(s, rungs);
@@ -366,7 +366,8 @@ static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, s
     struct link *near = NULL, *far = NULL;
     if (link_memory_pair(&near, &far) != 0)
         return error_memory(err, "a link");
-    ret = node_start(&s->node, &(struct node_params){device.kind, device.index}, far, err);
+    const struct node_params node = {s->device.info.kind, s->device.info.index};
+    ret = node_start(&s->node, &node, far, err);
     if (ret != 0)
         link_close(&near);
     return ret == 0 ? job_add_node(s->job, near, err) : ret;
@@ -627,6 +628,7 @@ void rgpu_stream_close(rgpu_stream **stream)
     }
     job_close(&s->job);
     node_stop(&s->node);
+    device_close(&s->device);
     for (int i = 0; i < RENDITIONS_MAX; i++) {
         struct rendition *r = &s->renditions[i];
         for (; r->count; r->count--) {

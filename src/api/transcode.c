@@ -215,6 +215,7 @@ void rgpu_transcode_close(rgpu_transcode **job)
         pthread_join(t->thread, NULL);
     job_close(&t->job);
     node_stop(&t->node);
+    device_close(&t->device);
     cutter_free(&t->cutter);
     outputs_close(&t->outputs);
     reader_close(&t->reader);

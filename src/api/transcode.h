@@ -6,6 +6,7 @@
 
 #include <rgpu/transcode.h>
 
+#include "api/device.h"
 #include "api/rung.h"
 #include "api/warnings.h"
 #include "codec/codec.h"
@@ -30,7 +31,7 @@ struct rgpu_transcode {
     struct cutter *cutter;
     struct job *job; /* NULL: nothing is encoded (source rungs only) */
     struct node *node;
-    struct device_info device;
+    struct device device; /* where something is encoded */
     struct rung rungs[RENDITIONS_MAX];
     int rungs_count;
     int rendition_rung[RENDITIONS_MAX]; /* rung of each rendition */

@@ -20,7 +20,7 @@
 #include "media/track.h"
 
 #define DEVICE_NAME_MAX 128
-#define DECODER_NOTE_MAX 96
+#define DECODER_NOTE_MAX ERROR_TEXT_MAX
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
@@ -37,12 +37,17 @@ struct device_info {
 };
 
 #define DEVICE_UNKNOWN (-1)
+#define DEVICE_WORDS_MAX 64
 
-/* How busy and how hot a device is; DEVICE_UNKNOWN where it does not say. */
+/* How busy and how hot a device is; DEVICE_UNKNOWN where it does not say. Figures are of about the
+ * last second. */
 struct device_use {
     int compute_percent, decoder_percent, encoder_percent;
     int temperature_c, power_mw;
     int64_t memory_used_bytes;
+    int clock_mhz, memory_clock_mhz, video_clock_mhz; /* of what computes, decodes and encodes */
+    char slowed_by[DEVICE_WORDS_MAX]; /* "power cap, heat": what holds the clocks down, commas
+                                       * between; empty: nothing, or it is not known */
 };
 
 /* ---- decoder -------------------------------------------------------------------------------- */
@@ -57,11 +62,12 @@ struct decoder_params {
 };
 
 struct decoder_stats {
-    int64_t packets, frames;     /* taken, given */
-    int64_t corrupt_frames;      /* given with FRAME_CORRUPT */
-    int64_t failed_packets;      /* refused by the decoder as undecodable */
-    char note[DECODER_NOTE_MAX]; /* "rgb24 converted to gbrp": the table of PIXEL_FORMATS lacks the
-                                  * source's; empty where nothing was converted */
+    int64_t packets, frames; /* taken, given */
+    int64_t corrupt_frames;  /* given with FRAME_CORRUPT */
+    int64_t failed_packets;  /* refused by the decoder as undecodable */
+    /* What a user should know, one line: "rgb24 converted to gbrp" where the table of PIXEL_FORMATS
+     * lacks the source's, or that another device decodes, and why; empty: nothing. */
+    char note[DECODER_NOTE_MAX];
 };
 
 struct decoder_ops {
@@ -198,6 +204,11 @@ struct codec_backend {
     enum device_kind kind;
     /* Number of devices now; fills at most `max` of `ret`. */
     int (*devices)(struct device_info *ret, int max);
+    /* Makes a device ready for a job's work and keeps it so until `release`, which gives it back:
+     * what is opened on it meanwhile opens fast. DEVICE: it cannot be worked on now, and why. Both
+     * NULL: there is nothing to do. */
+    int (*hold)(int device, void **ret, struct error *err);
+    void (*release)(void *held);
     /* What a device is doing now; NULL: is never known. DEVICE: not known now. */
     int (*use)(int device, struct device_use *ret);
     const struct decoder_ops *decoder;

@@ -248,17 +248,23 @@ static int load_kernels(struct gpu_device *device, CUmodule *ret, struct error *
     return gpu_error(err, result, what);
 }
 
-int gpu_kernel(struct gpu_device *device, const char *name, CUfunction *ret, struct error *err)
+int gpu_load_kernels(struct gpu_device *device, struct error *err)
 {
     int rc = 0;
     pthread_mutex_lock(&device->kernels_lock);
     if (!device->kernels)
         rc = load_kernels(device, &device->kernels, err);
-    CUmodule kernels = device->kernels;
     pthread_mutex_unlock(&device->kernels_lock);
+    return rc;
+}
+
+int gpu_kernel(struct gpu_device *device, const char *name, CUfunction *ret, struct error *err)
+{
+    const int rc = gpu_load_kernels(device, err);
     if (rc != 0)
         return rc;
-    const CUresult result = device->driver->cuda->cuModuleGetFunction(ret, kernels, name);
+    /* Once loaded they stay. */
+    const CUresult result = device->driver->cuda->cuModuleGetFunction(ret, device->kernels, name);
     if (result == CUDA_SUCCESS)
         return 0;
     char what[WHAT_MAX];

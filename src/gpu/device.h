@@ -45,6 +45,10 @@ const struct gpu_driver *gpu_device_driver(const struct gpu_device *device);
 int gpu_enter(struct gpu_device *device, struct error *err);
 void gpu_leave(struct gpu_device *device);
 
+/* Loads the kernels, where that was not done yet: whether the device can run them. Within a
+ * context. */
+int gpu_load_kernels(struct gpu_device *device, struct error *err);
+
 /* A kernel of gpu/kernels by its name; loads them at the first call. Within a context. The
  * function lives as long as the device is open. */
 int gpu_kernel(struct gpu_device *device, const char *name, CUfunction *ret, struct error *err);

@@ -240,16 +240,6 @@ static uint32_t match_shape(const struct track *picture, const struct frame *fra
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
-static bool same_hdr(const struct hdr *a, const struct hdr *b)
-{
-    return a->has_mastering == b->has_mastering && a->has_light_level == b->has_light_level &&
-           !memcmp(a->primary_x, b->primary_x, sizeof(a->primary_x)) &&
-           !memcmp(a->primary_y, b->primary_y, sizeof(a->primary_y)) && a->white_x == b->white_x &&
-           a->white_y == b->white_y && a->luminance_max == b->luminance_max &&
-           a->luminance_min == b->luminance_min && a->max_content_light == b->max_content_light &&
-           a->max_average_light == b->max_average_light;
-}
-
 /* NV12 and P010 hold the same samples as their planar twins. */
 static bool same_samples(enum pixel_format from, enum pixel_format to)
 {
@@ -271,7 +261,7 @@ uint32_t picture_fit(const struct track *picture, const struct frame *frame,
     if (!same_samples(frame->format, picture->format))
         changes |= PICTURE_FORMAT;
     const struct hdr hdr = fill_hdr(frame->hdr, &picture->hdr);
-    if (!same_hdr(&hdr, &picture->hdr))
+    if (!hdr_same(&hdr, &picture->hdr))
         changes |= PICTURE_HDR;
     const bool fields =
         picture->field_order == FIELD_TOP_FIRST || picture->field_order == FIELD_BOTTOM_FIRST;

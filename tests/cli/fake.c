@@ -322,7 +322,11 @@ int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
                                        .encoder_percent = -1,
                                        .temperature_c = 45,
                                        .power_mw = 71400,
-                                       .memory_used_bytes = 1500000000};
+                                       .memory_used_bytes = 1500000000,
+                                       .clock_mhz = 1980,
+                                       .memory_clock_mhz = 2619,
+                                       .video_clock_mhz = -1,
+                                       .slowed_by = "power cap, heat"};
     ret[1] = (struct rgpu_device_info){.name = "cpu",
                                        .description = "A \"CPU\"",
                                        .cores = 2,
@@ -334,7 +338,10 @@ int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
                                        .encoder_percent = -1,
                                        .temperature_c = -1,
                                        .power_mw = -1,
-                                       .memory_used_bytes = -1};
+                                       .memory_used_bytes = -1,
+                                       .clock_mhz = -1,
+                                       .memory_clock_mhz = -1,
+                                       .video_clock_mhz = -1};
     return 2;
 }
 

@@ -542,7 +542,8 @@ static void split(struct parser *p, const uint8_t *data, int size, int64_t times
         const int used = av_parser_parse2(p->splitter, p->header, &out, &unit.size, data, size,
                                           AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
         unit.data = out;
-        data += used;
+        if (data) /* NULL at the end */
+            data += used;
         size -= used;
         if (unit.size > 0) {
             unit.timestamp = stamps_take(p, p->splitter->frame_offset);

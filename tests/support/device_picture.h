@@ -12,6 +12,4 @@
 struct frame *device_picture(struct gpu_device *device, const struct frame *frame,
                              struct error *err);
 
-bool same_hdr(const struct hdr *a, const struct hdr *b);
-
 #endif

@@ -10,6 +10,7 @@
 #include "codec/cpu/deinterlace.h"
 #include "codec/cpu/encoder.h"
 #include "codec/cpu/scaler.h"
+#include "codec/cpu/sensors.h"
 
 #define CORES_MAX 65536 /* of an affinity mask */
 
@@ -58,17 +59,22 @@ static int devices(struct device_info *ret, int max)
         return 1;
     *ret = (struct device_info){.kind = DEVICE_CPU, .cores = cpu_cores(), .encodes = true};
     read_model(ret->name);
-    const long pages = sysconf(_SC_PHYS_PAGES);
-    const long page = sysconf(_SC_PAGE_SIZE);
-    if (pages > 0 && page > 0)
-        ret->memory_bytes = (int64_t)pages * page;
+    ret->memory_bytes = cpu_memory_bytes();
     return 1;
+}
+
+static int use(int device, struct device_use *ret)
+{
+    (void)device;
+    cpu_sense(ret);
+    return 0;
 }
 
 const struct codec_backend cpu_backend = {
     .name = "cpu",
     .kind = DEVICE_CPU,
     .devices = devices,
+    .use = use,
     .decoder = &cpu_decoder_ops,
     .scaler = &cpu_scaler_ops,
     .encoder = &cpu_encoder_ops,

@@ -98,20 +98,6 @@ static void look_hevc(struct stream_watch *w, const struct packet *pkt)
     }
 }
 
-static uint8_t preferred_by_headers(struct hevc_context *ctx, const struct hvcc *config)
-{
-    uint8_t transfer = 0;
-    for (int i = 0; i < config->sei_count; i++) {
-        uint8_t bytes[256];
-        struct hevc_access_unit au;
-        const size_t size = nal_write(config->sei[i], NAL_ANNEXB, bytes, sizeof(bytes));
-        if (size > 0 && size <= sizeof(bytes) &&
-            hevc_access_unit(ctx, bytes, size, NAL_ANNEXB, &au, NULL) == 0 && au.transfer)
-            transfer = au.transfer;
-    }
-    return transfer;
-}
-
 /* Broken ones may come again in band. */
 static void learn_headers(struct stream_watch *w, const struct buffer *headers)
 {
@@ -123,7 +109,7 @@ static void learn_headers(struct stream_watch *w, const struct buffer *headers)
     } else if (w->hevc && hvcc_read(headers->data, headers->size, &hvcc, NULL) == 0) {
         w->length_size = hvcc.annexb ? NAL_ANNEXB : hvcc.length_size;
         hvcc_apply(&hvcc, w->hevc, NULL);
-        w->transfer = w->transfer_headers = preferred_by_headers(w->hevc, &hvcc);
+        w->transfer = w->transfer_headers = hvcc_preferred_transfer(&hvcc, w->hevc);
     } else if (!w->h264 && !w->hevc) {
         look_mpeg2(w, headers->data, headers->size);
     }

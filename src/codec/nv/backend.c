@@ -25,6 +25,52 @@ static int devices(struct device_info *ret, int max)
     return count;
 }
 
+/* A context that stays, with the kernels in it: else each decoder makes and drops one. */
+static int hold(int index, void **ret, struct error *err)
+{
+    struct gpu_device *device = NULL;
+    int rc = gpu_open(&device, index, err);
+    if (rc != 0)
+        return rc;
+    rc = gpu_enter(device, err);
+    if (rc == 0) {
+        rc = gpu_load_kernels(device, err);
+        gpu_leave(device);
+    }
+    if (rc != 0) {
+        gpu_close(&device);
+        return error_mark(err, RGPU_ERROR_DEVICE);
+    }
+    *ret = device;
+    return 0;
+}
+
+static void release(void *held)
+{
+    struct gpu_device *device = held;
+    gpu_close(&device);
+}
+
+/* Idle clocks are low too, but nothing holds them down. */
+static void say_slowed(int64_t reasons, char ret[DEVICE_WORDS_MAX])
+{
+    static const struct {
+        int64_t bits;
+        const char *word;
+    } words[] = {
+        {GPU_THROTTLE_POWER_CAP, "power cap"},
+        {GPU_THROTTLE_SW_THERMAL | GPU_THROTTLE_HW_THERMAL, "heat"},
+        {GPU_THROTTLE_POWER_BRAKE, "power brake"},
+        {GPU_THROTTLE_HW_SLOWDOWN, "hardware"},
+    };
+    size_t length = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; reasons > 0 && i < sizeof(words) / sizeof(words[0]); i++)
+        if (reasons & words[i].bits)
+            length += (size_t)snprintf(ret + length, DEVICE_WORDS_MAX - length, "%s%s",
+                                       length > 0 ? ", " : "", words[i].word);
+}
+
 static int use(int index, struct device_use *ret)
 {
     struct gpu_info infos[GPU_DEVICES_MAX];
@@ -41,7 +87,11 @@ static int use(int index, struct device_use *ret)
                                    .encoder_percent = s.encoder_percent,
                                    .temperature_c = s.temperature_c,
                                    .power_mw = s.power_mw,
-                                   .memory_used_bytes = s.memory_used_bytes};
+                                   .memory_used_bytes = s.memory_used_bytes,
+                                   .clock_mhz = s.sm_clock_mhz,
+                                   .memory_clock_mhz = s.memory_clock_mhz,
+                                   .video_clock_mhz = s.video_clock_mhz};
+        say_slowed(s.throttle_reasons, ret->slowed_by);
         return 0;
     }
     return RGPU_ERROR_DEVICE;
@@ -51,6 +101,8 @@ const struct codec_backend nv_backend = {
     .name = "cuda",
     .kind = DEVICE_CUDA,
     .devices = devices,
+    .hold = hold,
+    .release = release,
     .use = use,
     .decoder = &nv_either_ops,
     .scaler = &nv_scaler_ops,

@@ -315,10 +315,8 @@ static int check_device(struct nv_decoder *dec, const struct decoder_params *par
     int rc = gpu_open(&dec->device, params->device, err);
     if (rc != 0)
         return rc;
-    if (!driver_of(dec)->cuvid)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "there is no NVDEC: libnvcuvid.so.1 is missing or too old (a container "
-                         "needs the driver's \"video\" capability)");
+    if (gpu_driver_video(driver_of(dec), err) != 0)
+        return error_mark(err, RGPU_ERROR_UNSUPPORTED);
     rc = gpu_enter(dec->device, err);
     if (rc != 0)
         return rc;

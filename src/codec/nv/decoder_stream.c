@@ -68,20 +68,6 @@ static int learn_avcc(struct nv_stream *s, const struct buffer *extradata)
     return keep_headers(s, headers);
 }
 
-static uint8_t preferred_transfer(struct hevc_context *ctx, const struct hvcc *config)
-{
-    uint8_t transfer = 0;
-    for (int i = 0; i < config->sei_count; i++) {
-        uint8_t bytes[256];
-        struct hevc_access_unit au;
-        const size_t size = nal_write(config->sei[i], NAL_ANNEXB, bytes, sizeof(bytes));
-        if (size > 0 && size <= sizeof(bytes) &&
-            hevc_access_unit(ctx, bytes, size, NAL_ANNEXB, &au, NULL) == 0 && au.transfer)
-            transfer = au.transfer;
-    }
-    return transfer;
-}
-
 static int learn_hvcc(struct nv_stream *s, const struct buffer *extradata)
 {
     struct hvcc config;
@@ -90,7 +76,7 @@ static int learn_hvcc(struct nv_stream *s, const struct buffer *extradata)
         return 0;
     s->length_size = config.annexb ? NAL_ANNEXB : config.length_size;
     hvcc_apply(&config, s->hevc, NULL);
-    s->transfer = s->transfer_headers = preferred_transfer(s->hevc, &config);
+    s->transfer = s->transfer_headers = hvcc_preferred_transfer(&config, s->hevc);
     config.sei_count = 0; /* looked at above; the parser does nothing with them */
     hvcc_write_annexb(&config, NULL, 0, &size, NULL);
     struct buffer *headers = buffer_new(size);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "codec/cpu/decoder.h"
 #include "codec/nv/decoder.h"
@@ -11,18 +12,18 @@ struct either {
     void *decoder;
     char codec[CODEC_NAME_MAX];
     int device;
+    struct error why; /* the device does not decode it; where the CPU does */
 };
 
 static int open_one(struct either *e, const struct decoder_params *params, struct error *err)
 {
-    struct error why = {0};
     e->ops = &nv_decoder_ops;
-    int rc = nv_decoder_ops.open(&e->decoder, params, &why);
+    const int rc = nv_decoder_ops.open(&e->decoder, params, &e->why);
     if (rc == RGPU_ERROR_UNSUPPORTED && !params->no_fallback) {
         e->ops = &cpu_decoder_ops;
         return cpu_decoder_ops.open(&e->decoder, params, err);
     }
-    return rc == 0 ? 0 : error_set(err, rc, "%s", why.text);
+    return rc == 0 ? 0 : error_set(err, rc, "%s", e->why.text);
 }
 
 static int either_open(void **ret, const struct decoder_params *params, struct error *err)
@@ -59,13 +60,26 @@ static void either_reset(void *handle)
     e->ops->reset(e->decoder);
 }
 
+/* Puts in front of what the CPU's decoder has to say that it is the CPU's, and why. What would be
+ * too long ends behind a whole word. */
+static void say_why(const struct either *e, char note[DECODER_NOTE_MAX])
+{
+    char said[DECODER_NOTE_MAX];
+    memcpy(said, note, sizeof(said));
+    const int length =
+        snprintf(note, DECODER_NOTE_MAX, "cuda:%d cannot decode this %s, the CPU does: %s%s%s",
+                 e->device, e->codec, e->why.text, said[0] ? "; " : "", said);
+    char *space = length >= DECODER_NOTE_MAX ? strrchr(note, ' ') : NULL;
+    if (space)
+        *space = '\0';
+}
+
 static void either_stats(void *handle, struct decoder_stats *ret)
 {
     const struct either *e = handle;
     e->ops->stats(e->decoder, ret);
-    if (e->ops == &cpu_decoder_ops && !ret->note[0])
-        snprintf(ret->note, sizeof(ret->note), "cuda:%d cannot decode this %s: the CPU does",
-                 e->device, e->codec);
+    if (e->ops == &cpu_decoder_ops)
+        say_why(e, ret->note);
 }
 
 static void either_close(void *handle)

@@ -1,6 +1,7 @@
 /* A decoder on the device, or on the CPU for what the device cannot decode.
  *
- * Which one it is shows in its note and in where its frames live. Threads, memory: as codec.h. */
+ * Which one it is shows in where its frames live and, with the reason, in its note. Threads,
+ * memory: as codec.h. */
 #ifndef CODEC_NV_EITHER_H
 #define CODEC_NV_EITHER_H
 

@@ -6,9 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "codec/codec.h"
 #include "codec/nv/plain.h"
@@ -17,6 +21,7 @@
 #include "support/clip.h"
 #include "support/coding.h"
 
+#define WITHOUT_VIDEO "RGPU_TEST_WITHOUT_VIDEO"
 #define H264 "-c:v libx264 -preset veryfast -bf 2 -g 10 "
 #define SOURCE "-f lavfi -i testsrc2=s=322x242:r=25:d=0.8,noise=alls=8:allf=t -pix_fmt yuv420p "
 #define INTERLACED                                                                                 \
@@ -136,23 +141,97 @@ static void test_pictures_come_down(void **state)
 
 static void test_a_decoder_falls_back(void **state)
 {
+    static const struct {
+        const char *name, *args, *note;
+    } cases[] = {
+        {"prores.mov", SOURCE "-pix_fmt yuv422p10le -c:v prores_ks",
+         "cuda:0 cannot decode this prores, the CPU does: NVDEC does not decode \"prores\""},
+        {"alpha.mov", SOURCE "-pix_fmt yuva444p10le -c:v prores_ks",
+         "cuda:0 cannot decode this prores, the CPU does: NVDEC does not decode \"prores\"; "
+         "yuva444p12le converted to yuv444p12le, transparency dropped"},
+        {"deep.mkv", SOURCE "-pix_fmt yuv420p10le " H264,
+         "cuda:0 cannot decode this h264, the CPU does: NVDEC does not decode H.264 of more than 8 "
+         "bits"},
+    };
     (void)state;
     need_device();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct clip clip;
+        struct frame_list wanted = {0}, got = {0};
+        struct decoder_stats stats;
+        struct error err = {0};
+        void *dec = NULL;
+        print_message("%s\n", cases[i].name);
+        read_clip(cases[i].name, cases[i].args, &clip);
+        decode(cpu, &clip, &wanted, &stats);
+        decode(nv, &clip, &got, &stats);
+        assert_string_equal(stats.note, cases[i].note);
+        expect_same(&got, &wanted);
+        const struct decoder_params params = {.track = &clip.track, .no_fallback = true};
+        assert_int_equal(nv->decoder->open(&dec, &params, &err), RGPU_ERROR_UNSUPPORTED);
+        assert_non_null(strstr(cases[i].note, err.text));
+        frame_list_done(&wanted);
+        frame_list_done(&got);
+        clip_done(&clip);
+    }
+}
+
+/* A folder with the stand-in, but for its libnvcuvid. */
+static void link_without_video(const char *folder)
+{
+    static const char *const names[] = {"libcuda.so.1", "libstandin.so", "libstandin_kernels.so"};
+    const char *variable = getenv("LD_LIBRARY_PATH"), *libraries = variable ? variable : "";
+    const int length = (int)strcspn(libraries, ":");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char from[PATH_MAX], to[PATH_MAX];
+        snprintf(from, sizeof(from), "%.*s/%s", length, libraries, names[i]);
+        snprintf(to, sizeof(to), "%s/%s", folder, names[i]);
+        assert_int_equal(symlink(from, to), 0);
+    }
+}
+
+/* In a process of its own, for the driver is loaded once: test_without_video does the work. */
+static void test_a_driver_without_video(void **state)
+{
+    int status = 0;
+    (void)state;
+    need_device();
+    if (!getenv("RGPU_STANDIN"))
+        skip();
+    link_without_video(clip_dir());
+    fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("LD_LIBRARY_PATH", clip_dir(), 1);
+        setenv(WITHOUT_VIDEO, "1", 1);
+        execl("/proc/self/exe", "nv_backend", (char *)NULL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Whole in the note, down to the remedy. */
+static void test_without_video(void **state)
+{
+    (void)state;
+    if (dlopen("libnvcuvid.so.1", RTLD_LAZY))
+        skip(); /* there is a real one */
+    need_device();
     struct clip clip;
-    struct frame_list wanted = {0}, got = {0};
+    struct frame_list frames = {0};
     struct decoder_stats stats;
-    struct error err = {0};
-    void *dec = NULL;
-    read_clip("prores.mov", SOURCE "-pix_fmt yuv422p10le -c:v prores_ks", &clip);
-    decode(cpu, &clip, &wanted, &stats);
-    decode(nv, &clip, &got, &stats);
-    assert_non_null(strstr(stats.note, "cuda:0 cannot decode this prores"));
-    expect_same(&got, &wanted);
-    const struct decoder_params params = {.track = &clip.track, .no_fallback = true};
-    assert_int_equal(nv->decoder->open(&dec, &params, &err), RGPU_ERROR_UNSUPPORTED);
-    assert_non_null(strstr(err.text, "prores"));
-    frame_list_done(&wanted);
-    frame_list_done(&got);
+    read_clip("plain.mkv", SOURCE H264, &clip);
+    decode(nv, &clip, &frames, &stats);
+    assert_int_equal(frames.count, 20);
+    print_message("%s\n", stats.note);
+    assert_ptr_equal(strstr(stats.note, "cuda:0 cannot decode this h264, the CPU does: "),
+                     stats.note);
+    assert_non_null(strstr(stats.note, "NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"));
+    assert_int_equal(stats.note[strlen(stats.note) - 1], ')');
+    frame_list_done(&frames);
     clip_done(&clip);
 }
 
@@ -347,9 +426,13 @@ static int tear_down(void **state)
 
 int main(void)
 {
+    const struct CMUnitTest without_video[] = {cmocka_unit_test(test_without_video)};
+    if (getenv(WITHOUT_VIDEO))
+        return cmocka_run_group_tests(without_video, set_up, tear_down);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pictures_come_down),
         cmocka_unit_test(test_a_decoder_falls_back),
+        cmocka_unit_test(test_a_driver_without_video),
         cmocka_unit_test(test_encoders_are_the_processors),
         cmocka_unit_test(test_scaling_is_the_twins),
         cmocka_unit_test(test_deinterlacing),

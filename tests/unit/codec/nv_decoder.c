@@ -172,7 +172,7 @@ static void compare(const char *name, const struct frame_list *cpu, const struct
             fail_msg("%s, frame %zu: aspect %d:%d, in software %d:%d", name, i,
                      (int)b->sample_aspect.num, (int)b->sample_aspect.den,
                      (int)a->sample_aspect.num, (int)a->sample_aspect.den);
-        if (!same_hdr(&a->hdr, &b->hdr) || !same_sides(a, b))
+        if (!hdr_same(&a->hdr, &b->hdr) || !same_sides(a, b))
             fail_msg("%s, frame %zu: other HDR metadata, captions or RPU", name, i);
         if (!same_picture(a, b))
             fail_msg("%s, frame %zu: another picture", name, i);

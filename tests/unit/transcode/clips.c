@@ -25,13 +25,14 @@ struct result {
     struct packet_list packets[SEGMENTS_MAX][2];
     struct segment_done done[SEGMENTS_MAX];
     struct track tracks[2];
-    char notes[256];
+    char notes[2 * SESSION_NOTE_MAX];
 };
 
 static void collect(struct result *r, struct session_output *out)
 {
     const uint32_t k = out->packet.rendition;
     struct packet_list *list = &r->packets[out->segment][k];
+    size_t length;
     switch (out->type) {
     case SESSION_HEADER:
         r->tracks[k] = track_share(&out->track);
@@ -44,7 +45,8 @@ static void collect(struct result *r, struct session_output *out)
         r->done[out->segment] = out->done;
         break;
     case SESSION_NOTE:
-        strncat(r->notes, out->note, sizeof(r->notes) - strlen(r->notes) - 1);
+        length = strlen(r->notes);
+        snprintf(r->notes + length, sizeof(r->notes) - length, "%s", out->note);
         break;
     case SESSION_PICTURE:
     case SESSION_DRAINED:
