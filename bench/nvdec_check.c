@@ -6,9 +6,11 @@
  *            frames a second of SESSIONS decoders on as many threads, each decoding FRAMES frames
  *            (the film again and again), next to as many bare sessions: decode and map, no more;
  *            then the same resized to 720, 480, 360 and 240 lines, which come down to the host
- *        nvdec_check [--device N] --opens TIMES FILE
+ *        nvdec_check [--device N] [--low-latency] --opens TIMES FILE
  *            opens a decoder and a ladder, gives them a few packets and closes them, again and
- *            again: milliseconds for each, and by how much the memory of GPU and host has grown */
+ *            again: milliseconds until the first pictures are in host memory, by phase, at the
+ *            process's beginning (cold), on an open device that keeps nothing (anew), and with what
+ *            it keeps (warm); and the memory of GPU and host before and after the warm ones */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,12 +22,15 @@
 #include "codec/cpu/decoder.h"
 #include "codec/nv/decoder.h"
 #include "codec/nv/decoder_stream.h"
+#include "codec/nv/download.h"
 #include "codec/nv/scaler.h"
 #include "file/reader.h"
+#include "gpu/idle.h"
 #include "gpu/stream.h"
 #include "support/device_picture.h"
 
 #define SESSIONS_MAX 256
+#define OPENS_ANEW 10     /* without what is kept */
 #define OPENS_FIRST 20    /* what the driver keeps for good is there after so many */
 #define OPENS_PACKETS 12  /* that each session is given */
 #define PACKETS_MAX 20000 /* of a film that is decoded for speed: they are kept in memory */
@@ -234,6 +239,7 @@ struct load {
     size_t count;
     cudaVideoCodec codec;
     long frames; /* that each session decodes */
+    bool low_latency;
 };
 
 struct session {
@@ -595,49 +601,185 @@ static struct memory memory_used(struct gpu_device *device)
     return ret;
 }
 
-static int open_once(struct session *s)
+enum phase { DRIVER, CONTEXT, KERNELS, DECODER, PICTURE, LADDER, START, CLOSE, PHASES };
+
+static const char *const phase_names[PHASES] = {
+    [DRIVER] = "driver",   [CONTEXT] = "context", [KERNELS] = "kernels", [DECODER] = "decoder",
+    [PICTURE] = "picture", [LADDER] = "ladder",   [START] = "start",     [CLOSE] = "close",
+};
+
+/* Milliseconds. START is all before it. */
+struct phases {
+    double ms[PHASES];
+};
+
+static double ms_since(int64_t *since)
+{
+    const int64_t now = clock_now_ns();
+    const double ms = (double)(now - *since) / 1e6;
+    *since = now;
+    return ms;
+}
+
+/* The first frame, resized, is waited for in host memory. */
+static int first_out(struct session *s, struct frame *frame)
+{
+    const uint32_t all = (1u << sizeof(ladder) / sizeof(ladder[0])) - 1;
+    struct frame **rungs = s->scaled[0];
+    int rc = open_ladder(s, frame);
+    if (rc == 0)
+        rc = nv_scaler_ops.run(s->scaler, frame, all, rungs, &s->err);
+    s->frames++;
+    for (size_t i = 0; rc == 0 && i < sizeof(ladder) / sizeof(ladder[0]); i++)
+        rc = nv_frame_wait(s->load->device, rungs[i], &s->err);
+    return rc;
+}
+
+static int take_first(struct session *s, void *dec, int64_t *since, struct phases *ret)
+{
+    struct frame *frame = NULL;
+    int rc = nv_decoder_ops.receive(dec, &frame, &s->err);
+    if (rc != 0)
+        return rc == RGPU_ERROR_AGAIN ? 0 : rc;
+    ret->ms[PICTURE] = ms_since(since);
+    rc = first_out(s, frame);
+    ret->ms[LADDER] = ms_since(since);
+    frame_unref(&frame);
+    return rc;
+}
+
+/* Phases that the device has passed already stay as they are. */
+static int open_once(struct session *s, struct phases *ret)
 {
     void *dec = NULL;
-    s->code = nv_decoder_ops.open(&dec, &(struct decoder_params){.track = s->load->track}, &s->err);
+    int64_t since = clock_now_ns();
+    const struct decoder_params params = {.track = s->load->track,
+                                          .device = gpu_device_info(s->load->device)->index,
+                                          .low_latency = s->load->low_latency};
+    s->code = nv_decoder_ops.open(&dec, &params, &s->err);
+    bool sent = false;
     for (size_t i = 0; s->code == 0 && i < s->load->count && i < OPENS_PACKETS;) {
         s->code = nv_decoder_ops.send(dec, &s->load->packets[i], &s->err);
         i += s->code == 0;
-        if (s->code == 0 || s->code == RGPU_ERROR_AGAIN)
+        if (!sent) /* the driver's decoder is made with the first packet */
+            ret->ms[DECODER] = ms_since(&since);
+        sent = true;
+        if (s->code == RGPU_ERROR_AGAIN)
+            s->code = 0;
+        if (s->code == 0 && !s->scaler)
+            s->code = take_first(s, dec, &since, ret);
+        if (s->code == 0 && s->scaler)
             s->code = scale_frames(s, dec);
     }
+    ret->ms[START] = 0;
+    for (int i = 0; i < START; i++)
+        ret->ms[START] += ret->ms[i];
+    since = clock_now_ns();
     for (int i = 0; i < SCALED; i++)
         drop_scaled(s->scaled[i]);
     if (s->scaler)
         nv_scaler_ops.close(s->scaler);
     s->scaler = NULL;
     nv_decoder_ops.close(dec);
+    ret->ms[CLOSE] = ms_since(&since);
     return s->code;
 }
 
-static int check_opens(const char *path, struct gpu_device *device, long times)
+static void print_phases(const char *name, const struct phases *phases, double times)
 {
-    struct load load = {.device = device};
+    printf("%-10s", name);
+    for (int i = 0; i < PHASES; i++)
+        printf(" %9.2f", phases->ms[i] / times);
+    printf("\n");
+}
+
+/* Opens so many times and prints mean and worst; `clear`: without what is kept. */
+static int open_times(struct session *s, const char *name, long times, bool clear)
+{
+    struct phases sum = {{0}}, worst = {{0}};
+    for (long n = 0; n < times; n++) {
+        struct phases one = {{0}};
+        if (clear)
+            gpu_idle_clear(s->load->device);
+        if (open_once(s, &one) != 0)
+            return s->code;
+        for (int i = 0; i < PHASES; i++) {
+            sum.ms[i] += one.ms[i];
+            worst.ms[i] = one.ms[i] > worst.ms[i] ? one.ms[i] : worst.ms[i];
+        }
+    }
+    if (!name)
+        return 0;
+    print_phases(name, &sum, (double)times);
+    print_phases("  worst", &worst, 1);
+    return 0;
+}
+
+/* The first of the process, device and kernels with it. */
+static int open_cold(struct session *s, struct load *load, int index)
+{
+    struct phases cold = {{0}};
+    const struct gpu_driver *driver = NULL;
+    CUfunction kernel = NULL;
+    int64_t since = clock_now_ns();
+    int rc = gpu_driver(&driver, &s->err);
+    cold.ms[DRIVER] = ms_since(&since);
+    if (rc == 0)
+        rc = gpu_open(&load->device, index, &s->err);
+    if (rc == 0)
+        rc = gpu_enter(load->device, &s->err);
+    cold.ms[CONTEXT] = ms_since(&since);
+    if (rc != 0)
+        return rc;
+    rc = gpu_kernel(load->device, "resize", &kernel, &s->err);
+    cold.ms[KERNELS] = ms_since(&since);
+    gpu_leave(load->device);
+    if (rc == 0)
+        rc = open_once(s, &cold);
+    if (rc != 0)
+        return rc;
+    printf("%-10s", "ms");
+    for (int i = 0; i < PHASES; i++)
+        printf(" %9s", phase_names[i]);
+    printf("\n");
+    print_phases("cold", &cold, 1);
+    return 0;
+}
+
+static void print_memory(const char *what, struct memory m)
+{
+    printf("%s: %lld KiB in use on the device, %lld KiB of the host's\n", what,
+           (long long)m.device_bytes / 1024, (long long)m.host_bytes / 1024);
+}
+
+static int check_opens(const char *path, const struct decoder_params *params, long times)
+{
+    struct load load = {.low_latency = params->low_latency};
     struct session session = {.load = &load};
     struct memory before = {0};
-    int64_t begin = 0;
     int rc = load_film(&load, path, &session.err);
-    for (long i = 0; rc == 0 && i < OPENS_FIRST + times; i++) {
-        if (i == OPENS_FIRST) {
-            before = memory_used(device);
-            begin = clock_now_ns();
-        }
-        rc = open_once(&session);
+    if (rc == 0)
+        rc = open_cold(&session, &load, params->device);
+    if (rc == 0)
+        rc = open_times(&session, "anew", OPENS_ANEW, true);
+    if (rc == 0)
+        rc = open_times(&session, NULL, OPENS_FIRST, false);
+    if (rc == 0) {
+        before = memory_used(load.device);
+        rc = open_times(&session, "warm", times, false);
     }
-    const struct memory after = memory_used(device);
-    if (rc != 0)
+    if (rc != 0) {
         fprintf(stderr, "%s\n", session.err.text);
-    else
-        printf("%ld times: %.2f ms each, %ld frames; grown by %lld KiB on the device, %lld KiB on "
-               "the host\n",
-               times, (double)(clock_now_ns() - begin) / 1e6 / (double)times, session.frames,
+    } else {
+        const struct memory after = memory_used(load.device);
+        print_memory("before the warm ones", before);
+        print_memory("after", after);
+        printf("%ld times: grown by %lld KiB on the device, %lld KiB on the host\n", times,
                (long long)(after.device_bytes - before.device_bytes) / 1024,
                (long long)(after.host_bytes - before.host_bytes) / 1024);
+    }
     load_done(&load);
+    gpu_close(&load.device);
     return rc != 0;
 }
 
@@ -647,7 +789,7 @@ static int usage(void)
 {
     fprintf(stderr, "usage: nvdec_check [--device N] [--low-latency] FILE...\n"
                     "       nvdec_check [--device N] --speed SESSIONS [--frames FRAMES] FILE\n"
-                    "       nvdec_check [--device N] --opens TIMES FILE\n");
+                    "       nvdec_check [--device N] [--low-latency] --opens TIMES FILE\n");
     return 2;
 }
 
@@ -676,13 +818,13 @@ int main(int argc, char **argv)
     if (at >= argc || sessions < 0 || sessions > SESSIONS_MAX || frames < 1)
         return usage();
     codec_log_to_sink();
+    if (opens > 0)
+        return check_opens(argv[at], &params, opens);
     if (gpu_open(&device, params.device, &err) != 0) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    if (opens > 0) {
-        differ = check_opens(argv[at], device, opens);
-    } else if (sessions > 0) {
+    if (sessions > 0) {
         differ = check_speed(argv[at], device, sessions, frames);
     } else {
         for (int i = at; i < argc; i++) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpu/idle.h"
 #include "gpu/kernels.h"
 
 #define COMPUTE_MIN 70   /* sm_70, which the kernels are built for: 10 * major + minor */
@@ -169,6 +170,7 @@ struct gpu_device *gpu_ref(struct gpu_device *device)
 static void close_last(struct gpu_device *device)
 {
     const CudaFunctions *cuda = device->driver->cuda;
+    gpu_idle_clear(device); /* before the kernels, which it may use */
     if (device->kernels && gpu_enter(device, NULL) == 0) {
         cuda->cuModuleUnload(device->kernels);
         gpu_leave(device);

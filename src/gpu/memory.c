@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gpu/idle.h"
 #include "gpu/stream.h"
 
 #define WHAT_MAX 96
@@ -23,26 +24,40 @@ struct gpu_pool {
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-/* Within the context. Takes half-built ones. */
-static void block_free(struct gpu_pool *pool, struct gpu_block *block)
+/* `inside`: within the context; else the driver has taken its part already. Takes half-built ones.
+ */
+static void block_free(void *object, bool inside)
 {
-    const struct gpu_driver *driver = gpu_device_driver(pool->device);
-    gpu_event_free(pool->device, &block->ready);
-    if (block->address)
-        driver->cuda->cuMemFree(block->address);
-    if (block->host)
-        driver->cuMemFreeHost(block->host);
+    struct gpu_block *block = object;
+    const struct gpu_driver *driver = NULL;
+    if (inside && gpu_driver(&driver, NULL) == 0) {
+        if (block->ready)
+            driver->cuda->cuEventDestroy(block->ready);
+        if (block->address)
+            driver->cuda->cuMemFree(block->address);
+        if (block->host)
+            driver->cuMemFreeHost(block->host);
+    }
     free(block);
 }
+
+/* By their size. */
+static const struct gpu_idle_kind kept_blocks[] = {
+    [GPU_MEMORY_DEVICE] = {"memory", GPU_KEPT_BLOCKS_MAX, block_free},
+    [GPU_MEMORY_PINNED] = {"pinned memory", GPU_KEPT_BLOCKS_MAX, block_free},
+};
 
 static int block_allocate(struct gpu_pool *pool, struct gpu_block *block, struct error *err)
 {
     const struct gpu_driver *driver = gpu_device_driver(pool->device);
     CUdeviceptr address = 0;
     void *host = NULL;
-    const CUresult result = pool->place == GPU_MEMORY_DEVICE
-                                ? driver->cuda->cuMemAlloc(&address, pool->block_bytes)
-                                : driver->cuMemHostAlloc(&host, pool->block_bytes, 0);
+    CUresult result;
+    do {
+        result = pool->place == GPU_MEMORY_DEVICE
+                     ? driver->cuda->cuMemAlloc(&address, pool->block_bytes)
+                     : driver->cuMemHostAlloc(&host, pool->block_bytes, 0);
+    } while (gpu_idle_made_room(pool->device, result));
     if (result == CUDA_SUCCESS) {
         block->address = address;
         block->host = host;
@@ -60,7 +75,14 @@ static int block_allocate(struct gpu_pool *pool, struct gpu_block *block, struct
 
 static int block_new(struct gpu_pool *pool, struct gpu_block **ret, struct error *err)
 {
-    struct gpu_block *block = calloc(1, sizeof(*block));
+    struct gpu_block *block = gpu_idle_take(pool->device, &kept_blocks[pool->place],
+                                            &pool->block_bytes, sizeof(pool->block_bytes));
+    if (block) {
+        block->pool = pool;
+        *ret = block;
+        return 0;
+    }
+    block = calloc(1, sizeof(*block));
     if (!block)
         return error_memory(err, "a block of a pool");
     block->pool = pool;
@@ -75,7 +97,7 @@ static int block_new(struct gpu_pool *pool, struct gpu_block **ret, struct error
     if (rc == 0)
         *ret = block;
     else
-        block_free(pool, block);
+        block_free(block, true);
     gpu_leave(pool->device);
     return rc;
 }
@@ -105,11 +127,13 @@ static void pool_destroy(struct gpu_pool *pool)
     while (pool->spare) {
         struct gpu_block *block = pool->spare;
         pool->spare = block->next;
-        /* Of a context that cannot be entered the driver has taken the memory already. */
-        if (inside)
-            block_free(pool, block);
+        block->pool = NULL;
+        block->next = NULL;
+        if (inside && pool->block_bytes <= GPU_KEPT_BYTES_MAX)
+            gpu_idle_put(pool->device, &kept_blocks[pool->place], &pool->block_bytes,
+                         sizeof(pool->block_bytes), block);
         else
-            free(block);
+            block_free(block, inside);
     }
     if (inside)
         gpu_leave(pool->device);

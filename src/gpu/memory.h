@@ -1,9 +1,10 @@
 /* Blocks of equal size on a device, or pinned in host memory, each with an event that says when
  * what was queued to fill it is done. Nothing is allocated where a block is free.
  *
- * Threads: any. Memory: the pool grows to the most blocks in use at a time and gives them back to
- * the driver when it and its last block are gone; it keeps the device open. Get and release need no
- * context of the caller's. Limits: GPU_POOL_BLOCKS_MAX. */
+ * Threads: any. Memory: the pool grows to the most blocks in use at a time; it keeps the device
+ * open. When it and its last block are gone, the device keeps some of them for other pools
+ * (gpu/idle.h), as allocating stops the device, and pinning takes long. Get and release need no
+ * context of the caller's. Limits: GPU_POOL_BLOCKS_MAX; GPU_KEPT_... a device and place. */
 #ifndef GPU_MEMORY_H
 #define GPU_MEMORY_H
 
@@ -11,14 +12,16 @@
 
 #define GPU_PITCH_ALIGN 256      /* bytes: lines of pictures start at multiples of it */
 #define GPU_POOL_BLOCKS_MAX 4096 /* of a pool; far above what streams need */
+#define GPU_KEPT_BLOCKS_MAX 32   /* what a stream's ladder has at a time */
+#define GPU_KEPT_BYTES_MAX ((size_t)16 << 20) /* of one that is kept: a picture of 3840x2160 */
 
 enum gpu_place { GPU_MEMORY_DEVICE, GPU_MEMORY_PINNED };
 
 struct gpu_block {
-    CUdeviceptr address; /* of the device's memory; 0 for a pinned block */
-    uint8_t *host;       /* of a pinned block; else NULL */
-    CUevent ready;       /* without timing; record it behind what fills the block */
-    struct gpu_pool *pool;
+    CUdeviceptr address;    /* of the device's memory; 0 for a pinned block */
+    uint8_t *host;          /* of a pinned block; else NULL */
+    CUevent ready;          /* without timing; record it behind what fills the block */
+    struct gpu_pool *pool;  /* NULL: kept for any */
     struct gpu_block *next; /* the pool's */
 };
 

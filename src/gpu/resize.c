@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gpu/idle.h"
 #include "gpu/kernels/resize_twin.h"
 #include "gpu/resize_plan.h"
 #include "gpu/stream.h"
@@ -19,7 +20,10 @@ struct resize {
 static int upload(struct resize *r, struct error *err)
 {
     const CudaFunctions *cuda = gpu_device_driver(r->device)->cuda;
-    CUresult result = cuda->cuMemAlloc(&r->block, r->plan.size);
+    CUresult result;
+    do {
+        result = cuda->cuMemAlloc(&r->block, r->plan.size);
+    } while (gpu_idle_made_room(r->device, result));
     if (result != CUDA_SUCCESS) {
         r->block = 0;
         return gpu_error(err, result, "memory for the resize's tables");

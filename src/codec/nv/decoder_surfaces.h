@@ -5,15 +5,22 @@
  * NV_SURFACES_OUT surfaces, cropped, on the decoder's stream. The frame is that surface; its last
  * reference gives it back.
  *
+ * Making one takes long, so that one that is done with is kept for the next stream of its codec and
+ * depth (gpu/idle.h): NV_KEPT_MAX a device, each of them of no more than 1/NV_KEPT_PART of its
+ * memory.
+ *
  * Threads: all by one, but for frames, which may be dropped on any thread, also after the owner's
- * reference is gone: the last of both closes the driver's decoder. Memory: counted; nothing is
- * allocated per frame. */
+ * reference is gone: the last of both keeps or closes the driver's decoder. Memory: counted;
+ * nothing is allocated per frame. */
 #ifndef CODEC_NV_DECODER_SURFACES_H
 #define CODEC_NV_DECODER_SURFACES_H
 
 #include "codec/nv/decoder_pictures.h"
 #include "codec/nv/decoder_stream.h"
 #include "gpu/device.h"
+
+#define NV_KEPT_MAX 4   /* streams that come and go at a time; a decoder of 1080p takes 100 MB */
+#define NV_KEPT_PART 64 /* so that all take no more than 1/16 */
 
 struct nv_surfaces_params {
     cudaVideoCodec codec;
@@ -26,7 +33,8 @@ struct nv_surfaces_params {
 
 struct nv_surfaces;
 
-/* DEVICE, MEMORY. Within the device's context, as all below. */
+/* A kept one that is large enough, and not much larger, else a new one. DEVICE, MEMORY. Within the
+ * device's context, as all below; only from the parser's sequence callback. */
 int nv_surfaces_new(struct nv_surfaces **ret, struct gpu_device *device,
                     const struct nv_surfaces_params *params, struct error *err);
 struct nv_surfaces *nv_surfaces_ref(struct nv_surfaces *s);

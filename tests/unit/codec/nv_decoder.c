@@ -17,7 +17,7 @@
 #include "codec/cpu/backend.h"
 #include "codec/cpu/decoder.h"
 #include "codec/nv/decoder.h"
-#include "gpu/device.h"
+#include "gpu/idle.h"
 #include "media/hevc.h"
 #include "support/clip.h"
 #include "support/coding.h"
@@ -696,6 +696,7 @@ static int try_clip(const struct clip *clip, size_t packets)
     const struct decoder_ops *ops = &nv_decoder_ops;
     struct error err = {0};
     void *dec = NULL;
+    gpu_idle_clear(device); /* so that each makes all anew */
     int rc = ops->open(&dec, &(struct decoder_params){.track = &clip->track}, &err);
     for (size_t i = 0; rc == 0 && i <= packets;) {
         struct frame *frame = NULL;

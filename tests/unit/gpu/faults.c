@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gpu/idle.h"
 #include "gpu/memory.h"
 #include "gpu/sensors.h"
 #include "gpu/stream.h"
@@ -263,6 +264,37 @@ static void test_each_call(void **state)
     assert_true(failures > 10);
 }
 
+static int freed, freed_inside;
+
+static void free_object(void *object, bool inside)
+{
+    freed++;
+    freed_inside += inside;
+    free(object);
+}
+
+/* Each kept object goes once, and is told where its context can no longer be entered. */
+static void test_idle(void **state)
+{
+    (void)state;
+    static const struct gpu_idle_kind kind = {.name = "a", .max = 2, .destroy = free_object};
+    for (int n = 0; n < 4; n++) {
+        machine_reset();
+        freed = freed_inside = 0;
+        struct gpu_device *device = NULL;
+        assert_int_equal(gpu_open(&device, 0, NULL), 0);
+        machine.calls_left = n;
+        for (int i = 0; i < 3; i++)
+            gpu_idle_put(device, &kind, &i, sizeof(i), malloc(8));
+        assert_int_equal(freed, 1);
+        assert_int_equal(freed_inside, n > 0);
+        gpu_close(&device);
+        assert_int_equal(freed, 3);
+        assert_int_equal(freed_inside, n < 3 ? 2 : 3);
+        assert_nothing_alive();
+    }
+}
+
 /* A context that can no longer be entered: its memory went with it. */
 static void test_dead_context(void **state)
 {
@@ -445,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_dead_context), cmocka_unit_test(test_limit),
         cmocka_unit_test(test_kernels),      cmocka_unit_test(test_list),
         cmocka_unit_test(test_sensors),      cmocka_unit_test(test_sensors_lost),
+        cmocka_unit_test(test_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* Pools: a block is one user's at a time, is used again, and outlives its pool; the last one to go
- * closes the device. */
+ * closes the device; what it leaves is the next one's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "gpu/idle.h"
 #include "gpu/memory.h"
 #include "gpu/stream.h"
 #include "present.h"
@@ -16,6 +17,7 @@
 #define ROUNDS 2000
 #define HELD_MAX 6
 #define BLOCK_BYTES 4096
+#define KEPT_ONES 3
 
 static struct gpu_device *open_device(void)
 {
@@ -152,6 +154,98 @@ static void test_too_much(void **state)
     assert_false(has_context());
 }
 
+static uintptr_t place_of(const struct gpu_block *block)
+{
+    return block->host ? (uintptr_t)block->host : (uintptr_t)block->address;
+}
+
+/* Makes a pool, takes so many blocks at a time, and drops all. Gives how many of them were at one
+ * of the `known` places, and where they were. */
+static int use_pool(struct gpu_device *device, enum gpu_place place, size_t bytes, int count,
+                    const uintptr_t known[KEPT_ONES], uintptr_t ret[KEPT_ONES])
+{
+    struct gpu_pool *pool = make_pool(device, place, bytes);
+    struct gpu_block *blocks[GPU_KEPT_BLOCKS_MAX + KEPT_ONES];
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+        blocks[i] = get(pool);
+        assert_ptr_equal(blocks[i]->pool, pool);
+        if (blocks[i]->host)
+            memset(blocks[i]->host, i, bytes);
+        for (int k = 0; k < KEPT_ONES; k++)
+            found += place_of(blocks[i]) == known[k];
+        if (i < KEPT_ONES)
+            ret[i] = place_of(blocks[i]);
+    }
+    for (int i = 0; i < count; i++)
+        gpu_block_release(&blocks[i]);
+    gpu_pool_free(&pool);
+    return found;
+}
+
+/* What a pool leaves is the next one's of the same place and size, up to a number and a size. */
+static void test_kept(void **state)
+{
+    (void)state;
+    struct gpu_device *device = open_device();
+    for (int i = GPU_MEMORY_DEVICE; i <= GPU_MEMORY_PINNED; i++) {
+        const enum gpu_place place = (enum gpu_place)i;
+        uintptr_t first[KEPT_ONES] = {0}, other[KEPT_ONES];
+        assert_int_equal(use_pool(device, place, BLOCK_BYTES, KEPT_ONES, first, first), 0);
+        assert_int_equal(use_pool(device, place, 2 * BLOCK_BYTES, KEPT_ONES, first, other), 0);
+        assert_int_equal(use_pool(device, place, BLOCK_BYTES, KEPT_ONES + 1, first, other),
+                         KEPT_ONES);
+        gpu_idle_clear(device);
+        use_pool(device, place, BLOCK_BYTES, GPU_KEPT_BLOCKS_MAX + KEPT_ONES, first, other);
+        for (int kept = 0; kept < GPU_KEPT_BLOCKS_MAX; kept++)
+            assert_true(gpu_idle_evict(device, NULL));
+        assert_false(gpu_idle_evict(device, NULL));
+        use_pool(device, place, GPU_KEPT_BYTES_MAX + 1, 1, first, other);
+        assert_false(gpu_idle_evict(device, NULL));
+    }
+    gpu_close(&device);
+    assert_false(has_context());
+}
+
+/* What is kept makes room for what is needed. */
+static void test_makes_room(void **state)
+{
+    (void)state;
+    enum { OUT_OF_MEMORY = 2 };
+    static const char *const names[] = {"cuMemAlloc_v2", "cuMemHostAlloc"};
+    struct gpu_device *device = open_device();
+    void *lib = dlopen("libstandin.so", RTLD_LAZY | RTLD_NOLOAD);
+    void (*fail_call)(const char *name, long nth, int code) = NULL;
+    if (lib)
+        *(void **)(void *)&fail_call = dlsym(lib, "standin_fail");
+    if (!fail_call) {
+        gpu_close(&device);
+        skip();
+        return;
+    }
+    for (int i = GPU_MEMORY_DEVICE; i <= GPU_MEMORY_PINNED; i++) {
+        const enum gpu_place place = (enum gpu_place)i;
+        uintptr_t known[KEPT_ONES] = {0};
+        use_pool(device, place, BLOCK_BYTES, KEPT_ONES, known, known);
+        struct gpu_pool *pool = make_pool(device, place, 2 * BLOCK_BYTES);
+        struct gpu_block *block = NULL;
+        fail_call(names[i], 1, OUT_OF_MEMORY);
+        fail_call(names[i], 2, OUT_OF_MEMORY);
+        assert_int_equal(gpu_pool_get(pool, &block, NULL), 0);
+        gpu_block_release(&block);
+        gpu_pool_free(&pool);
+        /* One of the first, and the new one. */
+        assert_true(gpu_idle_evict(device, NULL));
+        assert_true(gpu_idle_evict(device, NULL));
+        assert_false(gpu_idle_evict(device, NULL));
+        pool = make_pool(device, place, BLOCK_BYTES);
+        fail_call(names[i], 1, OUT_OF_MEMORY);
+        assert_int_equal(gpu_pool_get(pool, &block, NULL), RGPU_ERROR_MEMORY);
+        gpu_pool_free(&pool);
+    }
+    gpu_close(&device);
+}
+
 static void *release(void *arg)
 {
     struct gpu_block *block = arg;
@@ -240,9 +334,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocks),   cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_too_much), cmocka_unit_test(test_outlives_pool),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_blocks),     cmocka_unit_test(test_contents),
+        cmocka_unit_test(test_too_much),   cmocka_unit_test(test_outlives_pool),
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
