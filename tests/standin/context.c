@@ -16,6 +16,7 @@ static long work_count;
 static const char *const kind_names[] = {
     [KIND_CONTEXT] = "context", [KIND_STREAM] = "stream",   [KIND_EVENT] = "event",
     [KIND_MODULE] = "module",   [KIND_DECODER] = "decoder", [KIND_PARSER] = "parser",
+    [KIND_ENCODER] = "encoder",
 };
 
 /* ---- devices -------------------------------------------------------------------------------- */

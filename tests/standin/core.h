@@ -1,5 +1,5 @@
 /* What the stand-ins share: settings, violations, failures on order, devices, contexts, memory and
- * streams. libcuda, libnvcuvid and libnvidia-ml are entry points over it.
+ * streams. libcuda, libnvcuvid, libnvidia-encode and libnvidia-ml are entry points over it.
  *
  * Threads: any. One lock, `standin_mutex`, protects everything here; `_locked` names need it held.
  * Memory: objects are counted: one reference of the table of live ones, one of each queued
@@ -74,7 +74,15 @@ int standin_ordered(const char *name);
 
 /* ---- devices, contexts, objects (context.c) ------------------------------------------------- */
 
-enum standin_kind { KIND_CONTEXT, KIND_STREAM, KIND_EVENT, KIND_MODULE, KIND_DECODER, KIND_PARSER };
+enum standin_kind {
+    KIND_CONTEXT,
+    KIND_STREAM,
+    KIND_EVENT,
+    KIND_MODULE,
+    KIND_DECODER,
+    KIND_PARSER,
+    KIND_ENCODER
+};
 
 struct standin_object {
     enum standin_kind kind;
@@ -116,7 +124,8 @@ void standin_context_ended_locked(CUcontext context);
 /* The code that all calls give on this context's device: it is lost, or CUDA_SUCCESS. */
 CUresult standin_death_locked(CUcontext context);
 
-/* Counts a launch or a decode, after which the device may be lost (STANDIN_DIE_AFTER). */
+/* Counts a launch, a decode or an encode, after which the device may be lost (STANDIN_DIE_AFTER).
+ */
 void standin_work(CUcontext context);
 
 /* Takes the object (of the current context) into the table of live ones; drop it from there. */
@@ -149,8 +158,9 @@ struct standin_block {
     uint8_t *base;
     size_t size; /* bytes */
     CUcontext context;
-    bool closed; /* a surface that is not mapped now */
-    int pending; /* queued operations that name it */
+    bool closed;    /* a surface that is not mapped now */
+    int pending;    /* queued operations that name it */
+    int registered; /* encoders that know it as input */
     bool reported;
     uint8_t *pages; /* with the guard pages */
     size_t pages_size;
@@ -165,6 +175,9 @@ void standin_block_free(struct standin_block *block, const char *name);
 
 void standin_block_poison(struct standin_block *block, uint8_t value);
 struct standin_block *standin_block_at_locked(uint64_t base, enum standin_memory kind);
+
+/* The block that has all of [address, address + size); NULL: none has. */
+struct standin_block *standin_block_holding_locked(uint64_t address, size_t size);
 
 bool standin_is_device_locked(uint64_t address);
 

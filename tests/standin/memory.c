@@ -120,6 +120,8 @@ void standin_block_free(struct standin_block *block, const char *name)
     /* Of a lost device nobody can know when it is done. */
     if (block->pending > 0 && standin_death_locked(block->context) == CUDA_SUCCESS)
         standin_violation("%s: memory that %d queued operations use", name, block->pending);
+    if (block->registered > 0)
+        standin_violation("%s: memory that is registered with an encoder", name);
     while (block->pending > 0)
         pthread_cond_wait(&standin_changed, &standin_mutex);
     struct standin_block **at = &blocks;
@@ -173,6 +175,12 @@ static struct standin_block *block_of_locked(uint64_t address)
             return b;
     }
     return NULL;
+}
+
+struct standin_block *standin_block_holding_locked(uint64_t address, size_t size)
+{
+    struct standin_block *block = block_of_locked(address);
+    return block && size <= block->size - (address - (uintptr_t)block->base) ? block : NULL;
 }
 
 bool standin_is_device_locked(uint64_t address)

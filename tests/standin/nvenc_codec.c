@@ -1,0 +1,388 @@
+/* libnvidia-encode: the encoder beneath, libavcodec's libx264 or libx265, told each picture's type
+ * and kept from any delay, so that a picture's packet comes when the picture goes in.
+ *
+ * It knows no B-frames, which would cost it delay: pictures come in the order of decoding, each
+ * predicted from the one before it, and nvenc_stream.c puts their order of display into them.
+ *
+ * Threads: any opens; then one at a time. Memory: counted. */
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavutil/opt.h>
+
+#include "nvenc.h"
+
+#define PARAMS_MAX 1024 /* bytes */
+#define QUALITY 28      /* libx265's, from which quantisers are moved */
+#define OFFSET_MAX 25.0
+
+/* libx265's rate, which libavcodec cannot change in mid-stream: it encodes with one quality, and
+ * each picture's quantiser is moved by as much as the rate asks for. */
+struct control {
+    bool on;
+    double debt;         /* bits above the rate so far */
+    double intra, inter; /* bits of a picture whose quantiser is not moved; 0: not known */
+    double offset;       /* of the quantiser, for the picture in hand */
+};
+
+struct nvenc_codec {
+    int refs;
+    AVCodecContext *av;
+    AVFrame *frame;
+    AVPacket *packet;
+    int64_t count; /* pictures so far */
+    bool aud, no_headers;
+    struct nvenc_syntax syntax;
+    struct nvenc_rate rate; /* as opened */
+    struct control control;
+    struct nvenc_bytes headers;
+};
+
+/* ---- settings ------------------------------------------------------------------------------- */
+
+struct params {
+    char text[PARAMS_MAX];
+    size_t used;
+};
+
+static void param(struct params *to, const char *name, long value)
+{
+    const int n = snprintf(to->text + to->used, PARAMS_MAX - to->used, "%s%s=%ld",
+                           to->used ? ":" : "", name, value);
+    to->used += n > 0 ? (size_t)n : 0;
+}
+
+static bool profile_is(const NV_ENC_CONFIG *config, const GUID *guid)
+{
+    return nvenc_guid_equal(&config->profileGUID, guid);
+}
+
+static bool has_cabac(const NV_ENC_CONFIG *config)
+{
+    return !profile_is(config, &NV_ENC_H264_PROFILE_BASELINE_GUID) &&
+           config->encodeCodecConfig.h264Config.entropyCodingMode !=
+               NV_ENC_H264_ENTROPY_CODING_MODE_CAVLC;
+}
+
+/* Each frame's type is told; what would look ahead, or make another of them, is off. */
+static void h264_params(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config,
+                        struct params *ret)
+{
+    const struct nvenc_common common = nvenc_common_of(init, config);
+    const bool high = !profile_is(config, &NV_ENC_H264_PROFILE_BASELINE_GUID) &&
+                      !profile_is(config, &NV_ENC_H264_PROFILE_MAIN_GUID);
+    param(ret, "ref", 1);
+    param(ret, "bframes", 0);
+    param(ret, "scenecut", 0);
+    param(ret, "weightp", 0);
+    param(ret, "sliced-threads", 0);
+    param(ret, "cabac", has_cabac(config));
+    param(ret, "8x8dct", high);
+    param(ret, "keyint", INT_MAX);
+    if (common.slice_mode == 3 && common.slice_data > 0)
+        param(ret, "slices", common.slice_data);
+    if (common.vui.chromaSampleLocationFlag)
+        param(ret, "chromaloc", common.vui.chromaSampleLocationTop);
+}
+
+static void hevc_params(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config,
+                        struct params *ret)
+{
+    const struct nvenc_common common = nvenc_common_of(init, config);
+    param(ret, "ref", 1);
+    param(ret, "bframes", 0);
+    param(ret, "b-adapt", 0);
+    param(ret, "scenecut", 0);
+    param(ret, "weightp", 0);
+    param(ret, "rc-lookahead", 0);
+    param(ret, "cutree", 0);
+    param(ret, "frame-threads", 1);
+    param(ret, "wpp", 0);
+    param(ret, "temporal-mvp", 0);
+    param(ret, "open-gop", 0);
+    param(ret, "aq-strength", 1);
+    param(ret, "aq-mode", 1); /* or no quantiser is moved */
+    param(ret, "sao", 0);
+    param(ret, "info", 0);
+    param(ret, "keyint", -1);
+    if (init->tuningInfo == NV_ENC_TUNING_INFO_LOSSLESS)
+        param(ret, "lossless", 1);
+    if (common.vui.chromaSampleLocationFlag)
+        param(ret, "chromaloc", common.vui.chromaSampleLocationTop);
+    const int n =
+        snprintf(ret->text + ret->used, PARAMS_MAX - ret->used, ":pools=none:log-level=none");
+    ret->used += n > 0 ? (size_t)n : 0;
+}
+
+static const char *speed_of(const NV_ENC_INITIALIZE_PARAMS *init)
+{
+    static const char *const speeds[2][7] = {
+        {"ultrafast", "superfast", "superfast", "veryfast", "veryfast", "faster", "faster"},
+        {"ultrafast", "ultrafast", "ultrafast", "superfast", "superfast", "superfast", "veryfast"},
+    };
+    return speeds[nvenc_is_hevc(init)][nvenc_preset_find(&init->presetGUID) - 1];
+}
+
+static void colours(AVCodecContext *av, const NV_ENC_CONFIG_H264_VUI_PARAMETERS *vui)
+{
+    if (!vui->videoSignalTypePresentFlag)
+        return;
+    av->color_range = vui->videoFullRangeFlag ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+    if (!vui->colourDescriptionPresentFlag)
+        return;
+    av->color_primaries = (enum AVColorPrimaries)vui->colourPrimaries;
+    av->color_trc = (enum AVColorTransferCharacteristic)vui->transferCharacteristics;
+    av->colorspace = (enum AVColorSpace)vui->colourMatrix;
+}
+
+/* In bits of the encoder's own time: a frame rate that has changed since is one of the rates. */
+static void rate_set(struct nvenc_codec *codec, const struct nvenc_rate *rate)
+{
+    const double slower =
+        (double)codec->rate.fps_num * rate->fps_den / ((double)codec->rate.fps_den * rate->fps_num);
+    codec->av->bit_rate = (int64_t)(rate->average_bps * slower);
+    codec->av->rc_max_rate = (int64_t)(rate->max_bps * slower);
+    codec->av->rc_buffer_size = (int)(rate->vbv_bits);
+}
+
+static void rate_mode(struct nvenc_codec *codec, const NV_ENC_INITIALIZE_PARAMS *init,
+                      const NV_ENC_CONFIG *config)
+{
+    const NV_ENC_RC_PARAMS *rc = &config->rcParams;
+    const bool lossless = init->tuningInfo == NV_ENC_TUNING_INFO_LOSSLESS;
+    if (rc->rateControlMode == NV_ENC_PARAMS_RC_CONSTQP) {
+        const int64_t qp = lossless ? 0 : rc->constQP.qpInterP > 0 ? rc->constQP.qpInterP : 1;
+        av_opt_set_int(codec->av->priv_data, "qp", qp, 0);
+    } else if (rc->rateControlMode == NV_ENC_PARAMS_RC_VBR && rc->averageBitRate == 0 &&
+               rc->targetQuality > 0) {
+        av_opt_set_double(codec->av->priv_data, "crf", rc->targetQuality, 0);
+    } else if (codec->syntax.hevc) {
+        codec->control.on = true;
+        av_opt_set_double(codec->av->priv_data, "crf", QUALITY, 0);
+    } else {
+        rate_set(codec, &codec->rate);
+    }
+}
+
+static double rate_per_picture(const struct nvenc_rate *rate)
+{
+    return (double)rate->average_bps * rate->fps_den / rate->fps_num;
+}
+
+/* Twice the bits are 6 steps of the quantiser; what was spent too much is saved within half a
+ * second. */
+static bool control_before(struct nvenc_codec *codec, const struct nvenc_picture *picture, bool idr)
+{
+    struct control *control = &codec->control;
+    const double target = rate_per_picture(&picture->rate);
+    const double pictures = picture->rate.average_bps / target / 2;
+    const double more = idr ? 4 : 1;
+    if (control->intra <= 0)
+        control->intra = picture->width * picture->height * 0.5;
+    if (control->inter <= 0)
+        control->inter = control->intra / 4;
+    const double wanted = fmin(fmax(target - control->debt / pictures, target / 4), 2 * target);
+    const double cost = idr ? control->intra : control->inter;
+    control->offset = fmin(fmax(6 * log2(cost / wanted / more), -OFFSET_MAX), OFFSET_MAX);
+    av_frame_remove_side_data(codec->frame, AV_FRAME_DATA_REGIONS_OF_INTEREST);
+    AVFrameSideData *data = av_frame_new_side_data(codec->frame, AV_FRAME_DATA_REGIONS_OF_INTEREST,
+                                                   sizeof(AVRegionOfInterest));
+    if (!data)
+        return false;
+    const int range = 51 + (picture->line_size > (size_t)picture->width ? 12 : 0);
+    *(AVRegionOfInterest *)(void *)data->data =
+        (AVRegionOfInterest){.self_size = sizeof(AVRegionOfInterest),
+                             .bottom = picture->height,
+                             .right = picture->width,
+                             .qoffset = {(int)(control->offset * 1000), range * 1000}};
+    return true;
+}
+
+static void control_behind(struct control *control, double bits, double target, bool idr)
+{
+    double *cost = idr ? &control->intra : &control->inter;
+    *cost = (*cost + bits * exp2(control->offset / 6)) / 2;
+    control->debt = fmin(fmax(control->debt + bits - target, -25 * target), 25 * target);
+}
+
+/* ---- opening and ending --------------------------------------------------------------------- */
+
+static void codec_free(struct nvenc_codec *codec)
+{
+    avcodec_free_context(&codec->av);
+    av_frame_free(&codec->frame);
+    av_packet_free(&codec->packet);
+    nvenc_bytes_free(&codec->headers);
+    free(codec);
+}
+
+struct nvenc_codec *nvenc_codec_ref_locked(struct nvenc_codec *codec)
+{
+    codec->refs++;
+    return codec;
+}
+
+void nvenc_codec_unref_locked(struct nvenc_codec *codec)
+{
+    if (--codec->refs == 0)
+        codec_free(codec);
+}
+
+const struct nvenc_bytes *nvenc_codec_headers(const struct nvenc_codec *codec)
+{
+    return &codec->headers;
+}
+
+static bool codec_start(struct nvenc_codec *codec, const NV_ENC_INITIALIZE_PARAMS *init,
+                        const NV_ENC_CONFIG *config)
+{
+    const struct nvenc_common common = nvenc_common_of(init, config);
+    AVCodecContext *av = codec->av;
+    struct params params = {.used = 0};
+    if (codec->syntax.hevc)
+        hevc_params(init, config, &params);
+    else
+        h264_params(init, config, &params);
+    av->width = (int)init->encodeWidth;
+    av->height = (int)init->encodeHeight;
+    av->pix_fmt = nvenc_depth(init, config) > 8 ? AV_PIX_FMT_YUV420P10 : AV_PIX_FMT_YUV420P;
+    av->time_base = (AVRational){(int)init->frameRateDen, (int)init->frameRateNum};
+    av->framerate = (AVRational){(int)init->frameRateNum, (int)init->frameRateDen};
+    av->thread_count = 1;
+    av->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    if (common.level > 0)
+        av->level = (int)common.level;
+    colours(av, &common.vui);
+    rate_mode(codec, init, config);
+    av_opt_set(av->priv_data, "preset", speed_of(init), 0);
+    av_opt_set(av->priv_data, "tune", "zerolatency", 0);
+    av_opt_set_int(av->priv_data, "forced-idr", 1, 0);
+    av_opt_set(av->priv_data, codec->syntax.hevc ? "x265-params" : "x264-params", params.text, 0);
+    if (avcodec_open2(av, av->codec, NULL) < 0)
+        return false;
+    codec->frame->format = av->pix_fmt;
+    codec->frame->width = av->width;
+    codec->frame->height = av->height;
+    return av_frame_get_buffer(codec->frame, 0) == 0 &&
+           nvenc_append_headers(&codec->headers, av->extradata, (size_t)av->extradata_size,
+                                &codec->syntax);
+}
+
+struct nvenc_codec *nvenc_codec_open(const NV_ENC_INITIALIZE_PARAMS *init,
+                                     const NV_ENC_CONFIG *config)
+{
+    const struct nvenc_common common = nvenc_common_of(init, config);
+    const bool hevc = nvenc_is_hevc(init);
+    const AVCodec *av_codec = avcodec_find_encoder_by_name(hevc ? "libx265" : "libx264");
+    struct nvenc_codec *codec = calloc(1, sizeof(*codec));
+    if (codec && av_codec) {
+        *codec = (struct nvenc_codec){.refs = 1,
+                                      .av = avcodec_alloc_context3(av_codec),
+                                      .frame = av_frame_alloc(),
+                                      .packet = av_packet_alloc(),
+                                      .aud = common.aud,
+                                      .no_headers = common.no_headers,
+                                      .syntax = {.hevc = hevc,
+                                                 .reorder = config->frameIntervalP > 1,
+                                                 .cabac = has_cabac(config)},
+                                      .rate = nvenc_rate_of(init, config)};
+        if (codec->av && codec->frame && codec->packet && codec_start(codec, init, config))
+            return codec;
+        codec_free(codec);
+        codec = NULL;
+    }
+    free(codec);
+    standin_violation("libavcodec does not open %s as asked for", hevc ? "libx265" : "libx264");
+    return NULL;
+}
+
+/* ---- pictures ------------------------------------------------------------------------------- */
+
+/* Deep samples come from the top of their words. */
+static void read_line(const uint8_t *in, int step, uint8_t *out, int count, bool deep)
+{
+    for (int x = 0; x < count; x++) {
+        if (deep)
+            ((uint16_t *)(void *)out)[x] = ((const uint16_t *)(const void *)in)[step * x] >> 6;
+        else
+            out[x] = in[step * x];
+    }
+}
+
+/* Pairs of chroma to planes. */
+static void read_input(const struct nvenc_picture *picture, AVFrame *frame)
+{
+    const uint8_t *luma = (const uint8_t *)(uintptr_t)picture->address;
+    const uint8_t *chroma = luma + picture->chroma_at;
+    const bool deep = frame->format == AV_PIX_FMT_YUV420P10;
+    for (int y = 0; y < picture->height; y++, luma += picture->pitch)
+        read_line(luma, 1, frame->data[0] + (ptrdiff_t)frame->linesize[0] * y, picture->width,
+                  deep);
+    for (int y = 0; y < picture->height / 2; y++, chroma += picture->pitch) {
+        for (int plane = 1; plane < 3; plane++)
+            read_line(chroma + (size_t)(plane - 1) * (deep ? 2 : 1), 2,
+                      frame->data[plane] + (ptrdiff_t)frame->linesize[plane] * y,
+                      picture->width / 2, deep);
+    }
+}
+
+static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture)
+{
+    const bool headers = picture->headers && !codec->no_headers;
+    struct nvenc_bytes *to = &picture->packet;
+    return (!codec->aud || nvenc_append_aud(to, codec->syntax.hevc)) &&
+           (!headers || nvenc_append(to, codec->headers.data, codec->headers.size)) &&
+           nvenc_append(to, picture->sei.data, picture->sei.size) &&
+           nvenc_append_slices(to, codec->packet->data, (size_t)codec->packet->size, &codec->syntax,
+                               picture->order, picture->step);
+}
+
+static uint32_t quality_of(const AVPacket *packet)
+{
+    size_t size = 0;
+    uint32_t quality = 0;
+    const uint8_t *stats = av_packet_get_side_data(packet, AV_PKT_DATA_QUALITY_STATS, &size);
+    if (stats && size >= sizeof(quality))
+        memcpy(&quality, stats, sizeof(quality));
+    return quality / FF_QP2LAMBDA;
+}
+
+static const char *encode_fault(struct nvenc_codec *codec, struct nvenc_picture *picture)
+{
+    const bool idr = picture->type == NV_ENC_PIC_TYPE_IDR;
+    AVFrame *frame = codec->frame;
+    if (av_frame_make_writable(frame) < 0)
+        return "out of memory";
+    read_input(picture, frame);
+    frame->pts = codec->count++;
+    frame->pict_type = idr ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_P;
+    if (codec->control.on && !control_before(codec, picture, idr))
+        return "out of memory";
+    if (codec->av->bit_rate > 0)
+        rate_set(codec, &picture->rate);
+    if (avcodec_send_frame(codec->av, frame) < 0)
+        return "the encoder refuses a picture";
+    if (avcodec_receive_packet(codec->av, codec->packet) < 0)
+        return "the encoder gives no packet";
+    const bool key = codec->packet->flags & AV_PKT_FLAG_KEY;
+    picture->qp = quality_of(codec->packet);
+    control_behind(&codec->control, 8.0 * codec->packet->size, rate_per_picture(&picture->rate),
+                   idr);
+    const bool assembled = assemble(codec, picture);
+    av_packet_unref(codec->packet);
+    if (key != idr)
+        return "the encoder gives a picture of another type";
+    return assembled ? NULL : "the encoder gives another syntax than is known of it";
+}
+
+bool nvenc_codec_encode(struct nvenc_codec *codec, struct nvenc_picture *picture)
+{
+    const char *fault = encode_fault(codec, picture);
+    if (fault)
+        standin_violation("encoding beneath: %s", fault);
+    return !fault;
+}
