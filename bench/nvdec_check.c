@@ -1,16 +1,20 @@
 /* NVDEC against the software decoder on whole films, and against a bare loop over the driver.
  *
  * usage: nvdec_check [--device N] [--low-latency] FILE...
- *            one line a film: same, or where it differs first
  *        nvdec_check [--device N] --speed SESSIONS [--frames FRAMES] FILE
- *            frames a second of SESSIONS decoders on as many threads, each decoding FRAMES frames
- *            (the film again and again), next to as many bare sessions: decode and map, no more;
- *            then the same resized to 720, 480, 360 and 240 lines, which come down to the host
  *        nvdec_check [--device N] [--low-latency] --opens TIMES FILE
- *            opens a decoder and a ladder, gives them a few packets and closes them, again and
- *            again: milliseconds until the first pictures are in host memory, by phase, at the
- *            process's beginning (cold), on an open device that keeps nothing (anew), and with what
- *            it keeps (warm); and the memory of GPU and host before and after the warm ones */
+ *
+ * Of films: one line each, "same", or where it differs first.
+ *
+ * --speed: frames a second of SESSIONS decoders on as many threads, each decoding FRAMES frames
+ * (the film again and again, without an end in between), next to as many bare sessions, which
+ * decode and map, no more; then the same resized to 720, 480, 360 and 240 lines, which come down to
+ * the host.
+ *
+ * --opens: opens a decoder and a ladder, gives them a few packets and closes them, again and again:
+ * milliseconds until the first pictures are in host memory, by phase, at the process's beginning
+ * (cold), on an open device that keeps nothing (anew), and with what it keeps (warm); and the
+ * memory of GPU and host before and after the warm ones. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,6 +241,7 @@ struct load {
     struct packet *packets;
     struct packet *raw; /* the same as the driver's parser takes them */
     size_t count;
+    int64_t span; /* from the film's first pts to the end of its last frame */
     cudaVideoCodec codec;
     long frames; /* that each session decodes */
     bool low_latency;
@@ -280,6 +285,17 @@ static int load_raw(struct load *load, struct error *err)
     return rc;
 }
 
+static void measure_span(struct load *load)
+{
+    int64_t first = INT64_MAX, end = INT64_MIN;
+    for (size_t i = 0; i < load->count; i++) {
+        const struct packet *pkt = &load->packets[i];
+        first = pkt->pts < first ? pkt->pts : first;
+        end = pkt->pts + pkt->duration > end ? pkt->pts + pkt->duration : end;
+    }
+    load->span = end - first;
+}
+
 static int load_film(struct load *load, const char *path, struct error *err)
 {
     int rc =
@@ -301,7 +317,9 @@ static int load_film(struct load *load, const char *path, struct error *err)
     }
     if (rc != 0 && rc != RGPU_ERROR_END)
         return rc;
-    return load_raw(load, err);
+    measure_span(load);
+    return load->count ? load_raw(load, err)
+                       : error_set(err, RGPU_ERROR_INPUT, "%s: no packet of video", path);
 }
 
 static void load_done(struct load *load)
@@ -383,20 +401,30 @@ static int scale_frames(struct session *s, void *dec)
     return rc == RGPU_ERROR_AGAIN || rc == RGPU_ERROR_END ? 0 : rc;
 }
 
+/* The film's i-th packet of an endless one: the film again and again. */
+static struct packet endless(const struct load *load, size_t i)
+{
+    struct packet pkt = load->packets[i % load->count];
+    const int64_t pass = (int64_t)(i / load->count);
+    pkt.pts += pass * load->span;
+    pkt.dts += pkt.dts == PTS_NONE ? 0 : pass * load->span;
+    pkt.ordinal = i;
+    return pkt;
+}
+
 static void decode_with(struct session *s, int (*take)(struct session *s, void *dec))
 {
     void *dec = NULL;
     s->code = nv_decoder_ops.open(&dec, &(struct decoder_params){.track = s->load->track}, &s->err);
-    while (s->code == 0 && s->frames < s->load->frames) {
-        for (size_t i = 0; s->code == 0 && i <= s->load->count;) {
-            const struct packet *pkt = i < s->load->count ? &s->load->packets[i] : NULL;
-            s->code = nv_decoder_ops.send(dec, pkt, &s->err);
-            i += s->code == 0;
-            if (s->code == 0 || s->code == RGPU_ERROR_AGAIN)
-                s->code = take(s, dec);
-        }
-        if (s->code == 0)
-            nv_decoder_ops.reset(dec);
+    bool ended = false;
+    for (size_t i = 0; s->code == 0 && !ended;) {
+        const bool last = s->frames >= s->load->frames;
+        const struct packet pkt = endless(s->load, i);
+        s->code = nv_decoder_ops.send(dec, last ? NULL : &pkt, &s->err);
+        i += s->code == 0;
+        ended = s->code == 0 && last;
+        if (s->code == 0 || s->code == RGPU_ERROR_AGAIN)
+            s->code = take(s, dec);
     }
     while (s->held_count > 0)
         drop_frame(s);
@@ -475,8 +503,22 @@ static int CUDAAPI bare_display(void *opaque, CUVIDPARSERDISPINFO *picture)
     return s->result == CUDA_SUCCESS;
 }
 
-/* The film once through a parser of its own. */
-static void bare_pass(struct session *s)
+/* One packet of the endless film, or its end. */
+static void bare_packet(struct session *s, size_t i, bool end)
+{
+    const struct packet *raw = &s->load->raw[i % s->load->count];
+    CUVIDSOURCEDATAPACKET data = {.flags = CUVID_PKT_ENDOFSTREAM};
+    if (!end)
+        data = (CUVIDSOURCEDATAPACKET){.flags = CUVID_PKT_TIMESTAMP,
+                                       .payload = raw->data,
+                                       .payload_size = (tcu_ulong)raw->size,
+                                       .timestamp = (CUvideotimestamp)i};
+    const CUresult parsed = cuvid_of(s)->cuvidParseVideoData(s->parser, &data);
+    if (s->result == CUDA_SUCCESS)
+        s->result = parsed;
+}
+
+static void bare_run(struct session *s)
 {
     CUVIDPARSERPARAMS params = {
         .CodecType = s->load->codec,
@@ -488,17 +530,13 @@ static void bare_pass(struct session *s)
         .pfnDisplayPicture = bare_display,
     };
     s->result = cuvid_of(s)->cuvidCreateVideoParser(&s->parser, &params);
-    for (size_t i = 0; s->result == CUDA_SUCCESS && i <= s->load->count; i++) {
-        CUVIDSOURCEDATAPACKET data = {.flags = CUVID_PKT_ENDOFSTREAM};
-        if (i < s->load->count)
-            data = (CUVIDSOURCEDATAPACKET){.flags = CUVID_PKT_TIMESTAMP,
-                                           .payload = s->load->raw[i].data,
-                                           .payload_size = (tcu_ulong)s->load->raw[i].size,
-                                           .timestamp = (CUvideotimestamp)i};
-        const CUresult parsed = cuvid_of(s)->cuvidParseVideoData(s->parser, &data);
-        if (s->result == CUDA_SUCCESS)
-            s->result = parsed;
-    }
+    size_t i = 0;
+    /* A film of which nothing is shown has been through once then. */
+    while (s->result == CUDA_SUCCESS && s->frames < s->load->frames &&
+           (s->frames > 0 || i <= s->load->count))
+        bare_packet(s, i++, false);
+    if (s->result == CUDA_SUCCESS)
+        bare_packet(s, 0, true);
     if (s->parser)
         cuvid_of(s)->cuvidDestroyVideoParser(s->parser);
     s->parser = NULL;
@@ -511,12 +549,11 @@ static void *decode_bare(void *arg)
     if (s->code != 0)
         return NULL;
     s->code = gpu_stream_new(s->load->device, &s->stream, &s->err);
-    while (s->code == 0 && s->frames < s->load->frames) {
-        const long before = s->frames;
-        bare_pass(s);
+    if (s->code == 0) {
+        bare_run(s);
         if (s->result != CUDA_SUCCESS)
             s->code = gpu_error(&s->err, s->result, "decoding in a bare loop");
-        else if (s->frames == before)
+        else if (s->frames == 0)
             s->code = error_set(&s->err, RGPU_ERROR_INPUT, "the driver shows no picture");
     }
     gpu_stream_free(s->load->device, &s->stream);
