@@ -165,7 +165,7 @@ static int bench_encode(struct bench *b, const char *codec, int width, int heigh
         .device = b->device.info.index,
         .width = width,
         .height = height,
-        .format = b->backend->encoder->format(codec, "", PIXEL_YUV420P),
+        .format = b->backend->encoder->format(b->device.info.index, codec, "", PIXEL_YUV420P),
         .time_base = {1, 30},
         .frame_rate = {30, 1},
         .rate = RATE_VBR,
@@ -174,7 +174,7 @@ static int bench_encode(struct bench *b, const char *codec, int width, int heigh
         .bframes = -1,
     };
     snprintf(params.codec, sizeof(params.codec), "%s", codec);
-    if (params.format != PIXEL_YUV420P)
+    if (params.format != PIXEL_YUV420P && params.format != PIXEL_NV12)
         return 0; /* no such encoder here */
     void *encoder = NULL;
     int ret = b->backend->encoder->open(&encoder, &params, err);

@@ -97,6 +97,7 @@ int device_open(struct device *ret, const char *name, struct error *err)
         }
         if (code != 0)
             return error_set(err, code, "%s", why.text);
+        codec_backend(device.info.kind)->examine(&device.info);
         *ret = device;
         return 0;
     }
@@ -167,7 +168,31 @@ static void describe_use(const struct codec_backend *backend, int device,
     snprintf(ret->slowed_by, sizeof(ret->slowed_by), "%s", use.slowed_by);
 }
 
-static void describe(const struct device_info *device, struct rgpu_device_info *ret)
+/* The CPU has each encoder that it has a format for; a GPU is asked. */
+static bool can_encode(const struct codec_backend *backend, int device, const char *codec)
+{
+    struct encoder_params params = {.device = device,
+                                    .width = 256,
+                                    .height = 256,
+                                    .format =
+                                        backend->encoder->format(device, codec, "", PIXEL_YUV420P),
+                                    .time_base = {1, 25},
+                                    .frame_rate = {25, 1},
+                                    .rate = RATE_QUALITY,
+                                    .quality = 30,
+                                    .bframes = -1,
+                                    .no_fallback = true};
+    void *encoder = NULL;
+    if (params.format == PIXEL_NONE || backend->kind == DEVICE_CPU)
+        return params.format != PIXEL_NONE;
+    snprintf(params.codec, sizeof(params.codec), "%s", codec);
+    const int rc = backend->encoder->open(&encoder, &params, NULL);
+    if (rc == 0)
+        backend->encoder->close(encoder);
+    return rc == 0;
+}
+
+static void describe(struct device_info *device, struct rgpu_device_info *ret)
 {
     static const char *const decoders[] = {"h264",       "hevc",  "av1",    "vp9",   "vp8",
                                            "mpeg2video", "mpeg4", "prores", "mjpeg", "vc1"};
@@ -176,20 +201,22 @@ static void describe(const struct device_info *device, struct rgpu_device_info *
     *ret = (struct rgpu_device_info){.cores = device->cores, .memory_bytes = device->memory_bytes};
     device_name(device, ret->name, sizeof(ret->name));
     snprintf(ret->description, sizeof(ret->description), "%s", device->name);
-    snprintf(ret->remark, sizeof(ret->remark), "%s", device->remark ? device->remark : "");
     /* Before a context and decoders are made here, which would count. */
     describe_use(backend, device->index, ret);
     void *held = NULL;
     struct error why = {0};
     const bool works = !backend->hold || backend->hold(device->index, &held, &why) == 0;
+    if (works)
+        backend->examine(device);
     if (!works)
         snprintf(ret->remark, sizeof(ret->remark), "cannot be worked on now: %s", why.text);
+    else if (device->remark)
+        snprintf(ret->remark, sizeof(ret->remark), "%s", device->remark);
     for (size_t i = 0; works && i < sizeof(decoders) / sizeof(decoders[0]); i++)
         if (can_decode(backend, device->index, decoders[i]))
             append(ret->decoders, sizeof(ret->decoders), decoders[i]);
     for (size_t i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++)
-        if (device->encodes &&
-            backend->encoder->format(encoders[i], "", PIXEL_YUV420P) != PIXEL_NONE)
+        if (device->encodes && can_encode(backend, device->index, encoders[i]))
             append(ret->encoders, sizeof(ret->encoders), encoders[i]);
     if (held)
         backend->release(held);

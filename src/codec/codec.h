@@ -21,6 +21,7 @@
 
 #define DEVICE_NAME_MAX 128
 #define DECODER_NOTE_MAX ERROR_TEXT_MAX
+#define ENCODER_NOTE_MAX ERROR_TEXT_MAX
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
@@ -32,6 +33,7 @@ struct device_info {
     char name[DEVICE_NAME_MAX]; /* model */
     int cores;                  /* processors that jobs on it may use: where it needs the CPU */
     int64_t memory_bytes;
+    /* After `examine` only. */
     bool encodes;       /* by itself: what it encodes is no other device's work */
     const char *remark; /* what a user should know, static; NULL: nothing */
 };
@@ -179,12 +181,14 @@ struct encoder_header {
                                      * libavcodec gives it; may be NULL */
     int reorder_frames;             /* packets are at most so many frames out of display order */
     int codec_profile, codec_level; /* libavcodec's numbers */
+    char note[ENCODER_NOTE_MAX];    /* that another device encodes, and why; else empty */
 };
 
 struct encoder_ops {
-    /* Format to hand to the encoder for a source format (depth kept unless the profile or encoder
-     * cannot), and whether that loses chroma resolution or depth. PIXEL_NONE: no such encoder. */
-    enum pixel_format (*format)(const char *codec, const char *profile, enum pixel_format source);
+    /* Format to hand to the device's encoder for a source format (depth kept unless the profile or
+     * encoder cannot). PIXEL_NONE: no such encoder. */
+    enum pixel_format (*format)(int device, const char *codec, const char *profile,
+                                enum pixel_format source);
     /* UNSUPPORTED where codec, size, profile or lossless are not to be had, naming which. */
     int (*open)(void **ret, const struct encoder_params *params, struct error *err);
     void (*header)(void *enc, struct encoder_header *ret);
@@ -194,6 +198,10 @@ struct encoder_ops {
     /* Next packet in decode order; its pts is its frame's, its dts is PTS_NONE (the writer makes
      * it). AGAIN: send more. END: drained. */
     int (*receive)(void *enc, struct packet *ret, struct error *err);
+    /* Another target from the next frame on, without a key frame; as encoder_params has them.
+     * UNSUPPORTED: it has to be opened anew. NULL: so have all. */
+    int (*rate)(void *enc, int64_t bit_rate_bps, int64_t bit_rate_max_bps, int64_t vbv_bits,
+                struct error *err);
     void (*close)(void *enc);
 };
 
@@ -204,6 +212,8 @@ struct codec_backend {
     enum device_kind kind;
     /* Number of devices now; fills at most `max` of `ret`. */
     int (*devices)(struct device_info *ret, int max);
+    /* Adds what only the opened device tells; may take half a second. */
+    void (*examine)(struct device_info *device);
     /* Makes a device ready for a job's work and keeps it so until `release`, which gives it back:
      * what is opened on it meanwhile opens fast. DEVICE: it cannot be worked on now, and why. Both
      * NULL: there is nothing to do. */

@@ -205,6 +205,11 @@ const struct gpu_driver *gpu_device_driver(const struct gpu_device *device)
     return device->driver;
 }
 
+CUcontext gpu_device_context(const struct gpu_device *device)
+{
+    return device->context;
+}
+
 /* ---- context --------------------------------------------------------------------------------- */
 
 int gpu_enter(struct gpu_device *device, struct error *err)

@@ -39,6 +39,7 @@ void gpu_close(struct gpu_device **device); /* takes NULL, writes NULL */
 
 const struct gpu_info *gpu_device_info(const struct gpu_device *device);
 const struct gpu_driver *gpu_device_driver(const struct gpu_device *device);
+CUcontext gpu_device_context(const struct gpu_device *device);
 
 /* Makes the context this thread's, and takes it away again. DEVICE. No leave after a failed
  * enter. */

@@ -19,7 +19,7 @@ struct gpu_pool {
     /* Protected by `lock`. */
     struct gpu_block *spare;
     int blocks; /* in existence, and those being made */
-    int users;  /* blocks in use, and 1 for the pool's owner */
+    int users;  /* blocks in use, and the pool's owners */
 };
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -119,6 +119,14 @@ int gpu_pool_new(struct gpu_pool **ret, struct gpu_device *device, enum gpu_plac
     pool->users = 1;
     *ret = pool;
     return 0;
+}
+
+struct gpu_pool *gpu_pool_ref(struct gpu_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->users++;
+    pthread_mutex_unlock(&pool->lock);
+    return pool;
 }
 
 static void pool_destroy(struct gpu_pool *pool)

@@ -29,7 +29,8 @@ struct gpu_pool;
 
 int gpu_pool_new(struct gpu_pool **ret, struct gpu_device *device, enum gpu_place place,
                  size_t block_bytes, struct error *err);
-void gpu_pool_free(struct gpu_pool **pool); /* takes NULL, writes NULL */
+struct gpu_pool *gpu_pool_ref(struct gpu_pool *pool); /* another owner: its blocks stay */
+void gpu_pool_free(struct gpu_pool **pool);           /* takes NULL, writes NULL */
 
 /* A free block, else a new one. MEMORY, DEVICE; LIMIT: GPU_POOL_BLOCKS_MAX are in use. */
 int gpu_pool_get(struct gpu_pool *pool, struct gpu_block **ret, struct error *err);

@@ -26,6 +26,7 @@ void h26x_color_points(struct color *color, unsigned primaries, unsigned transfe
 enum sei_type {
     SEI_BUFFERING_PERIOD = 0,
     SEI_PIC_TIMING = 1,
+    SEI_USER_DATA_T35 = 4, /* user_data_registered_itu_t_t35 */
     SEI_RECOVERY_POINT = 6,
     SEI_MASTERING_DISPLAY = 137,
     SEI_CONTENT_LIGHT = 144,

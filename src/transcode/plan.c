@@ -15,8 +15,8 @@ static bool rational_sane(struct rational r)
 }
 
 static int check_rendition(const struct rendition_params *r, int index,
-                           const struct codec_backend *backend, enum pixel_format source,
-                           struct error *err)
+                           const struct codec_backend *backend, int device,
+                           enum pixel_format source, struct error *err)
 {
     if (r->width < 2 || r->height < 2 || r->width > FRAME_SIZE_MAX || r->height > FRAME_SIZE_MAX ||
         r->width % 2 || r->height % 2)
@@ -35,7 +35,7 @@ static int check_rendition(const struct rendition_params *r, int index,
         return error_set(err, RGPU_ERROR_PARAM, "rendition %d: codec or profile is not a string",
                          index);
     /* Where the source's format is not known yet, the commonest stands in for it. */
-    if (backend->encoder->format(r->codec, r->profile, source ? source : PIXEL_YUV420P) ==
+    if (backend->encoder->format(device, r->codec, r->profile, source ? source : PIXEL_YUV420P) ==
         PIXEL_NONE)
         return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s has no encoder for codec '%s'%s%s",
                          backend->name, r->codec, r->profile[0] ? ", profile " : "", r->profile);
@@ -66,7 +66,8 @@ int plan_check(const struct session_params *params, const struct codec_backend *
                          "key frame distance: give 0 or more; threads: 0 to %d",
                          SESSION_THREADS_MAX);
     for (int i = 0; i < params->renditions_count; i++) {
-        int r = check_rendition(&params->renditions[i], i, backend, source->format, err);
+        int r = check_rendition(&params->renditions[i], i, backend, params->device, source->format,
+                                err);
         if (r)
             return r;
     }
@@ -193,7 +194,8 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
     for (int i = 0; i < params->renditions_count; i++) {
         const struct rendition_params *r = &params->renditions[i];
         struct encoder_params *e = &plan->encoders[i];
-        enum pixel_format format = backend->encoder->format(r->codec, r->profile, picture->format);
+        enum pixel_format format =
+            backend->encoder->format(params->device, r->codec, r->profile, picture->format);
         if (format == PIXEL_NONE)
             return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s has no %s encoder that takes %s",
                              backend->name, r->codec, pixel_info(picture->format)->name);

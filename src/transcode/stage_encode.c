@@ -45,14 +45,20 @@ static int give_header(struct encode_stage *e, const struct ticket *ticket)
     int r = channel_push(&s->output, &out);
     if (r)
         session_output_done(&out);
-    return r;
+    return r || !header.note[0] ? r : session_note(s, ticket->segment, header.note);
+}
+
+/* What the encoder is to aim at where a segment is allowed only so much of its bit rate. */
+static int64_t target_bps(const struct encode_stage *e, int permille)
+{
+    return e->params.bit_rate_bps * permille / 1000;
 }
 
 static int open_encoder(struct encode_stage *e, const struct ticket *ticket, struct error *err)
 {
     struct encoder_params params = e->params;
     e->permille = ticket->permille[e->rendition];
-    params.bit_rate_bps = params.bit_rate_bps * e->permille / 1000;
+    params.bit_rate_bps = target_bps(e, e->permille);
     int r = e->session->backend->encoder->open(&e->encoder, &params, err);
     if (r)
         return name_error(e, r, err);
@@ -158,12 +164,28 @@ static int close_encoder(struct encode_stage *e, struct error *err)
     return 0;
 }
 
+/* Gives a running encoder the target of another segment; one that cannot is opened anew. */
+static int change_rate(struct encode_stage *e, int permille, struct error *err)
+{
+    const struct encoder_ops *ops = e->session->backend->encoder;
+    int r = ops->rate ? ops->rate(e->encoder, target_bps(e, permille), e->params.bit_rate_max_bps,
+                                  e->params.vbv_bits, err)
+                      : RGPU_ERROR_UNSUPPORTED;
+    if (r == RGPU_ERROR_UNSUPPORTED)
+        return close_encoder(e, err);
+    if (r)
+        return name_error(e, r, err);
+    e->permille = permille;
+    return 0;
+}
+
 /* Takes the work's frame. */
 static int encode_frame(struct encode_stage *e, struct work *w, struct error *err)
 {
+    const int permille = w->ticket->permille[e->rendition];
     int r = 0;
-    if (e->encoder && e->permille != w->ticket->permille[e->rendition])
-        r = close_encoder(e, err);
+    if (e->encoder && e->permille != permille)
+        r = change_rate(e, permille, err);
     if (!r && !e->encoder)
         r = open_encoder(e, w->ticket, err);
     if (!r && flight_add(&e->flight, (struct flight_entry){.clock = w->frame->pts,

@@ -53,15 +53,16 @@ def segmentations(keys):
 
 
 class Golden:
-    def __init__(self, rgpu, name, folder):
+    def __init__(self, rgpu, name, folder, options):
         self.rgpu, self.film, self.folder = rgpu, films.FILMS[name], folder
+        self.options = (*self.film.options, *options)
         self.path = films.path(name)
         self.source = compare.Source(self.path, self.film.compare)
         self.problems = []
 
     def transcode(self, out, *options):
         """Runs the command; gives its summary and all that it said."""
-        done = run([self.rgpu, "transcode", self.path, out, "--json", "-y", *self.film.options,
+        done = run([self.rgpu, "transcode", self.path, out, "--json", "-y", *self.options,
                     *options], 300, check=False)
         said = done.stderr.decode(errors="replace")
         lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
@@ -254,9 +255,9 @@ def line_up_problems(folder, slack=0.1):
     return problems
 
 
-def main(rgpu, name):
+def main(rgpu, name, *options):
     with tempfile.TemporaryDirectory(prefix="golden-") as folder:
-        golden = Golden(rgpu, name, pathlib.Path(folder))
+        golden = Golden(rgpu, name, pathlib.Path(folder), options)
         golden.run()
     report(golden.problems, name)
 

@@ -53,11 +53,16 @@ static void read_model(char ret[DEVICE_NAME_MAX])
     fclose(file);
 }
 
+static void examine(struct device_info *device)
+{
+    device->encodes = true;
+}
+
 static int devices(struct device_info *ret, int max)
 {
     if (max < 1)
         return 1;
-    *ret = (struct device_info){.kind = DEVICE_CPU, .cores = cpu_cores(), .encodes = true};
+    *ret = (struct device_info){.kind = DEVICE_CPU, .cores = cpu_cores()};
     read_model(ret->name);
     ret->memory_bytes = cpu_memory_bytes();
     return 1;
@@ -74,6 +79,7 @@ const struct codec_backend cpu_backend = {
     .name = "cpu",
     .kind = DEVICE_CPU,
     .devices = devices,
+    .examine = examine,
     .use = use,
     .decoder = &cpu_decoder_ops,
     .scaler = &cpu_scaler_ops,

@@ -369,8 +369,15 @@ static int encoder_receive(void *handle, struct packet *ret, struct error *err)
     }
 }
 
+static enum pixel_format encoder_format(int device, const char *codec, const char *profile,
+                                        enum pixel_format source)
+{
+    (void)device;
+    return encoder_setup_format(codec, profile, source);
+}
+
 const struct encoder_ops cpu_encoder_ops = {
-    .format = encoder_setup_format,
+    .format = encoder_format,
     .open = encoder_open,
     .header = encoder_header,
     .send = encoder_send,

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "codec/cpu/avframe.h"
+#include "codec/encoder_check.h"
 
 #define SVT_SIZE_MIN 64 /* pixels either way */
 #define X265_SIZE_MIN 32
-#define BFRAMES_MAX 16
 #define X264_INTERVAL_NONE (1 << 30)
 /* Where nothing is known: more frames than come between two key frames. The AV1 encoders' rate
  * controls walk through so many at each open; 2^30 takes them seconds. */
@@ -18,60 +18,7 @@
 /* SVT-AV1 refuses more, libaom's counters overflow. */
 #define AV1_BIT_RATE_BPS_MAX 100000000
 
-/* ---- profiles and formats -------------------------------------------------------------------- */
-
-enum { CHROMA_420, CHROMA_422, CHROMA_444 };
-
-struct profile {
-    const char *codec, *name;
-    uint8_t chroma_max, depth_min, depth_max;
-};
-
-/* A profile that is named after a depth gives this depth. */
-static const struct profile profiles[] = {
-    {"h264", "baseline", CHROMA_420, 8, 8},     {"h264", "main", CHROMA_420, 8, 8},
-    {"h264", "high", CHROMA_420, 8, 8},         {"h264", "high10", CHROMA_420, 10, 10},
-    {"h264", "high422", CHROMA_422, 8, 10},     {"h264", "high444", CHROMA_444, 8, 10},
-    {"hevc", "main", CHROMA_420, 8, 8},         {"hevc", "main10", CHROMA_420, 10, 10},
-    {"hevc", "main12", CHROMA_420, 12, 12},     {"hevc", "main422-10", CHROMA_422, 10, 10},
-    {"hevc", "main422-12", CHROMA_422, 12, 12}, {"hevc", "main444-8", CHROMA_444, 8, 8},
-    {"hevc", "main444-10", CHROMA_444, 10, 10}, {"hevc", "main444-12", CHROMA_444, 12, 12},
-    {"av1", "main", CHROMA_420, 8, 10},
-};
-#define PROFILES_COUNT (sizeof(profiles) / sizeof(profiles[0]))
-
-static const struct profile no_profile = {"", "", CHROMA_420, 8, 10};
-
-static const struct profile *find_profile(const char *codec, const char *name)
-{
-    if (!name || !*name)
-        return &no_profile;
-    for (size_t i = 0; i < PROFILES_COUNT; i++)
-        if (!strcmp(profiles[i].codec, codec) && !strcmp(profiles[i].name, name))
-            return &profiles[i];
-    return NULL;
-}
-
-static int profile_unknown(const struct encoder_params *params, struct error *err)
-{
-    char names[160] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < PROFILES_COUNT && used < sizeof(names); i++)
-        if (!strcmp(profiles[i].codec, params->codec))
-            used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
-                                     profiles[i].name);
-    return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                     "%s has no profile \"%s\" here; give --profile one of %s", params->codec,
-                     params->profile, names);
-}
-
-static int chroma_class(enum pixel_format format)
-{
-    const struct pixel_info *info = pixel_info(format);
-    if (info->planes < 3 || info->shift_x == 2 || info->shift_y)
-        return CHROMA_420;
-    return info->shift_x ? CHROMA_422 : CHROMA_444;
-}
+/* ---- formats --------------------------------------------------------------------------------- */
 
 static enum pixel_format planar_format(int chroma, int depth)
 {
@@ -123,7 +70,7 @@ static bool find_encoder(const char *codec, const struct encoder_params *params,
     for (size_t i = 0; i < ENCODERS_COUNT; i++) {
         if (strcmp(encoders[i].codec, codec) != 0)
             continue;
-        const bool lossless = params && params->rate == RATE_QUALITY && params->quality == 0;
+        const bool lossless = params && encoder_lossless(params);
         const bool small =
             params && (params->width < SVT_SIZE_MIN || params->height < SVT_SIZE_MIN);
         if (encoders[i].kind == ENCODER_SVT && (lossless || small))
@@ -144,12 +91,12 @@ enum pixel_format encoder_setup_format(const char *codec, const char *profile,
     const struct pixel_info *info = pixel_info(source);
     if (!info || !find_encoder(codec, NULL, &choice))
         return PIXEL_NONE;
-    const struct profile *p = find_profile(codec, profile);
+    const struct encoder_profile *p = encoder_profile(codec, profile);
     if (!p) /* open says so */
-        p = &no_profile;
+        p = encoder_profile(codec, NULL);
     int depth = info->depth;
     depth = depth < p->depth_min ? p->depth_min : depth > p->depth_max ? p->depth_max : depth;
-    int chroma = chroma_class(source);
+    int chroma = encoder_chroma(source);
     chroma = chroma < p->chroma_max ? chroma : p->chroma_max;
     if (depth == info->depth && info->planes == 2 && takes_format(choice.codec, source))
         return source;
@@ -161,30 +108,14 @@ enum pixel_format encoder_setup_format(const char *codec, const char *profile,
 
 static int check_rate(const struct encoder_params *params, struct error *err)
 {
-    const int quality_max = !strcmp(params->codec, "av1") ? 63 : 51;
-    if (params->rate == RATE_QUALITY && (params->quality < 0 || params->quality > quality_max))
-        return error_set(err, RGPU_ERROR_PARAM, "%s: --quality %d is outside 0 to %d",
-                         params->codec, params->quality, quality_max);
-    if (params->rate != RATE_QUALITY && params->bit_rate_bps < BIT_RATE_BPS_MIN)
-        return error_set(err, RGPU_ERROR_PARAM,
-                         "%s: a bit rate of %lld bit/s is below %d; raise --bitrate", params->codec,
-                         (long long)params->bit_rate_bps, BIT_RATE_BPS_MIN);
-    if (params->rate != RATE_QUALITY && !strcmp(params->codec, "av1") &&
+    const int rc = encoder_check_rate(params, err);
+    if (rc == 0 && params->rate != RATE_QUALITY && !strcmp(params->codec, "av1") &&
         params->bit_rate_bps > AV1_BIT_RATE_BPS_MAX)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "av1: a bit rate of %lld kbit/s is above the %d that its encoders take; "
                          "lower --bitrate",
                          (long long)params->bit_rate_bps / 1000, AV1_BIT_RATE_BPS_MAX / 1000);
-    if (params->speed < 0 || params->speed > 7)
-        return error_set(err, RGPU_ERROR_PARAM, "%s: speed p%d is outside p1 to p7", params->codec,
-                         params->speed);
-    if (params->bframes > BFRAMES_MAX)
-        return error_set(err, RGPU_ERROR_PARAM, "%s: %d B-frames in a row are more than %d",
-                         params->codec, params->bframes, BFRAMES_MAX);
-    if (params->time_base.num <= 0 || params->time_base.den <= 0)
-        return error_set(err, RGPU_ERROR_PARAM, "%s: the time base %d/%d is not positive",
-                         params->codec, params->time_base.num, params->time_base.den);
-    return 0;
+    return rc;
 }
 
 static int check_size(const struct encoder_params *params, enum encoder_kind kind,
@@ -203,39 +134,26 @@ static int check_size(const struct encoder_params *params, enum encoder_kind kin
     return 0;
 }
 
-static bool interlaced(const struct encoder_params *params)
-{
-    return params->field_order == FIELD_TOP_FIRST || params->field_order == FIELD_BOTTOM_FIRST;
-}
-
 static int check_profile(const struct encoder_params *params, const struct encoder_choice *choice,
                          struct error *err)
 {
-    const struct profile *p = find_profile(params->codec, params->profile);
+    const struct encoder_profile *p = encoder_profile(params->codec, params->profile);
     if (!p)
-        return profile_unknown(params, err);
+        return encoder_profile_unknown(params, err);
     const struct pixel_info *info = pixel_info(params->format);
-    const bool named = p != &no_profile;
+    const bool named = p->name[0] != '\0';
     if (!takes_format(choice->codec, params->format))
         return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s (%s) does not take %s", params->codec,
                          choice->codec->name, info->name);
     if (named && (info->depth < p->depth_min || info->depth > p->depth_max ||
-                  chroma_class(params->format) > p->chroma_max))
+                  encoder_chroma(params->format) > p->chroma_max))
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: profile %s does not take %s; leave --profile out", params->codec,
                          p->name, info->name);
-    const bool lossless = params->rate == RATE_QUALITY && params->quality == 0;
-    if (lossless && choice->kind == ENCODER_X264 && named && strcmp(p->name, "high444") != 0)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "h264: profile %s has no lossless coding; leave --profile out, give "
-                         "high444, or use a --quality of 1 and more",
-                         p->name);
-    const bool baseline = named && !strcmp(p->name, "baseline");
-    if (baseline && (params->bframes > 0 || interlaced(params)))
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "h264: profile baseline has no B-frames and no interlaced coding; give "
-                         "--profile main or high");
-    if (interlaced(params) && choice->kind != ENCODER_X264)
+    const int rc = encoder_check_h264(params, err);
+    if (rc != 0)
+        return rc;
+    if (encoder_interlaced(params) && choice->kind != ENCODER_X264)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: interlaced coding is not to be had; deinterlace, or use h264",
                          params->codec);
@@ -333,16 +251,11 @@ static void set_int(struct options *o, const char *key, int64_t value)
         o->rc = rc;
 }
 
-static int speed_of(const struct encoder_params *params)
-{
-    return params->speed ? params->speed : 4;
-}
-
 static const char *x26x_preset(const struct encoder_params *params)
 {
     static const char *const names[] = {"ultrafast", "veryfast", "faster",  "medium",
                                         "slow",      "slower",   "veryslow"};
-    return names[speed_of(params) - 1];
+    return names[encoder_speed(params) - 1];
 }
 
 static void x264_options(const struct encoder_params *params, struct options *o)
@@ -366,7 +279,7 @@ static void x264_options(const struct encoder_params *params, struct options *o)
 static int x265_lookahead(const struct encoder_params *params)
 {
     static const int frames[] = {5, 15, 15, 20, 25, 40, 40};
-    return params->low_latency ? 0 : frames[speed_of(params) - 1];
+    return params->low_latency ? 0 : frames[encoder_speed(params) - 1];
 }
 
 static void x265_options(const struct encoder_params *params, struct options *o)
@@ -383,7 +296,7 @@ static void x265_options(const struct encoder_params *params, struct options *o)
         list_add(&list, "rc-lookahead=%d", params->bframes + 1);
     if (params->threads > 0)
         list_add(&list, "pools=%d", params->threads);
-    if (params->rate == RATE_QUALITY && params->quality == 0)
+    if (encoder_lossless(params))
         list_add(&list, "lossless=1");
     else if (params->rate == RATE_QUALITY)
         set_int(o, "crf", params->quality);
@@ -404,7 +317,7 @@ static void svt_options(const struct encoder_params *params, struct options *o)
 {
     static const int presets[] = {12, 10, 9, 8, 6, 5, 4};
     struct list list = {0};
-    set_int(o, "preset", presets[speed_of(params) - 1]);
+    set_int(o, "preset", presets[encoder_speed(params) - 1]);
     if (params->rate == RATE_QUALITY)
         set_int(o, "crf", params->quality);
     /* Without end is for constant quality only. */
@@ -422,7 +335,7 @@ static void svt_options(const struct encoder_params *params, struct options *o)
 static void aom_options(const struct encoder_params *params, struct options *o)
 {
     static const int speeds[] = {8, 7, 6, 5, 4, 3, 2};
-    set_int(o, "cpu-used", speeds[speed_of(params) - 1]);
+    set_int(o, "cpu-used", speeds[encoder_speed(params) - 1]);
     set(o, "row-mt", "1");
     if (params->low_latency) {
         set(o, "usage", "realtime");
@@ -430,7 +343,7 @@ static void aom_options(const struct encoder_params *params, struct options *o)
     }
     if (params->rate == RATE_QUALITY)
         set_int(o, "crf", params->quality);
-    if (params->rate == RATE_QUALITY && params->quality == 0)
+    if (encoder_lossless(params))
         set(o, "aom-params", "lossless=1");
 }
 
@@ -465,9 +378,8 @@ static void set_rate(AVCodecContext *ctx, const struct encoder_params *params,
 static void set_context(AVCodecContext *ctx, const struct encoder_params *params,
                         enum encoder_kind kind)
 {
-    const AVRational rate = params->frame_rate.num > 0 && params->frame_rate.den > 0
-                                ? (AVRational){params->frame_rate.num, params->frame_rate.den}
-                                : (AVRational){25, 1};
+    const struct rational frames = encoder_frame_rate(params);
+    const AVRational rate = {frames.num, frames.den};
     ctx->width = params->width;
     ctx->height = params->height;
     ctx->pix_fmt = avframe_av_format(params->format);
@@ -481,7 +393,7 @@ static void set_context(AVCodecContext *ctx, const struct encoder_params *params
             : (AVRational){0, 1};
     avframe_set_color(ctx, &params->color);
     ctx->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_CLOSED_GOP;
-    if (interlaced(params)) {
+    if (encoder_interlaced(params)) {
         ctx->flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME;
         ctx->field_order = params->field_order == FIELD_TOP_FIRST ? AV_FIELD_TT : AV_FIELD_BB;
     }

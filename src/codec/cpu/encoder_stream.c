@@ -5,13 +5,13 @@
 #include "media/av1.h"
 #include "media/bits.h"
 #include "media/h264.h"
+#include "media/h26x.h"
 #include "media/hevc.h"
 #include "media/nal.h"
+#include "media/sei_write.h"
 
 #define H264_CONSTRAINED (1 << 9) /* libavcodec's mark beside profile_idc */
 #define HEVC_VCL_MAX 31
-#define SEI_T35 4       /* user_data_registered_itu_t_t35 */
-#define CAPTIONS_MAX 31 /* triplets a picture: cc_count has five bits */
 
 static bool is_hevc(const char *codec)
 {
@@ -116,23 +116,16 @@ int encoder_stream_repeat_headers(const char *codec, const struct buffer *header
 
 int encoder_stream_captions(const struct buffer *captions, struct packet *pkt, struct error *err)
 {
-    size_t count = captions->size / 3;
-    if (count == 0)
+    uint8_t payload[SEI_CAPTIONS_MAX];
+    const size_t payload_size = sei_write_captions(captions->data, captions->size, payload);
+    if (payload_size == 0)
         return 0;
-    count = count < CAPTIONS_MAX ? count : CAPTIONS_MAX;
-    /* United States, ATSC, "GA94", cc_data. */
-    uint8_t sei[24 + 3 * CAPTIONS_MAX];
+    uint8_t sei[SEI_CAPTIONS_MAX + 5];
     struct byte_writer w = byte_writer(sei, sizeof(sei));
     byte_write(&w, HEVC_NAL_SEI_PREFIX << 9 | 1, 2);
-    byte_write(&w, SEI_T35, 1);
-    byte_write(&w, 11 + 3 * count, 1);
-    byte_write(&w, 0xb50031, 3);
-    byte_write(&w, 0x47413934, 4);
-    byte_write(&w, 3, 1);
-    byte_write(&w, 0xc0 | count, 1);
-    byte_write(&w, 0xff, 1);
-    byte_put(&w, captions->data, 3 * count);
-    byte_write(&w, 0xff, 1);
+    byte_write(&w, SEI_USER_DATA_T35, 1);
+    byte_write(&w, payload_size, 1);
+    byte_put(&w, payload, payload_size);
     byte_write(&w, 0x80, 1);
     uint8_t escaped[4 + 2 * sizeof(sei)] = {0, 0, 0, 1};
     const size_t size = 4 + nal_escape(sei, w.size, escaped + 4, sizeof(escaped) - 4);

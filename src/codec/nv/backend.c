@@ -6,6 +6,7 @@
 #include "codec/nv/deinterlace.h"
 #include "codec/nv/either.h"
 #include "codec/nv/encoder.h"
+#include "codec/nv/nvenc.h"
 #include "codec/nv/scaler.h"
 #include "gpu/device.h"
 #include "gpu/sensors.h"
@@ -18,11 +19,16 @@ static int devices(struct device_info *ret, int max)
         ret[i] = (struct device_info){.kind = DEVICE_CUDA,
                                       .index = infos[i].index,
                                       .cores = cpu_cores(),
-                                      .memory_bytes = infos[i].memory_bytes,
-                                      .remark = "no NVENC in use: the CPU encodes"};
+                                      .memory_bytes = infos[i].memory_bytes};
         snprintf(ret[i].name, sizeof(ret[i].name), "%s", infos[i].name);
     }
     return count;
+}
+
+static void examine(struct device_info *device)
+{
+    device->encodes = nvenc_present(device->index);
+    device->remark = device->encodes ? NULL : "no NVENC: the CPU encodes";
 }
 
 /* A context that stays, with the kernels in it: else each decoder makes and drops one. */
@@ -101,6 +107,7 @@ const struct codec_backend nv_backend = {
     .name = "cuda",
     .kind = DEVICE_CUDA,
     .devices = devices,
+    .examine = examine,
     .hold = hold,
     .release = release,
     .use = use,

@@ -1,4 +1,4 @@
-/* NVIDIA devices: NVDEC decodes, one kernel launch resizes, the CPU encodes.
+/* NVIDIA devices: NVDEC decodes, one kernel launch resizes, NVENC encodes.
  *
  * Threads: as codec.h; `devices` may be called from any thread. Memory: static. */
 #ifndef CODEC_NV_BACKEND_H

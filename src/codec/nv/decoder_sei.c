@@ -6,7 +6,6 @@
 #include "media/bits.h"
 #include "media/h26x.h"
 
-#define SEI_T35 4 /* user_data_registered_itu_t_t35 */
 #define SEI_TIME_CODE 136
 #define T35_USA 0xb5
 #define T35_ATSC 0x31
@@ -97,7 +96,7 @@ void nv_sides_h264(struct nv_sides *sides, struct nal nal, const struct h264_sps
     struct sei sei;
     bits_init_rbsp(&b, nal.data + 1, nal.size - 1);
     while (sei_next(&b, &sei)) {
-        if (sei.type == SEI_T35)
+        if (sei.type == SEI_USER_DATA_T35)
             read_t35(sei.payload, sides);
         else if (sei.type == SEI_PIC_TIMING)
             read_timing(sei.payload, sps, sides);
@@ -118,7 +117,7 @@ int nv_sides_hevc(struct nv_sides *sides, struct nal nal)
     struct sei sei;
     bits_init_rbsp(&b, nal.data + 2, nal.size - 2);
     while (sei_next(&b, &sei)) {
-        if (sei.type == SEI_T35)
+        if (sei.type == SEI_USER_DATA_T35)
             read_t35(sei.payload, sides);
         else if (sei.type == SEI_TIME_CODE)
             sides->timecode = bits_read(&sei.payload, 2) > 0 && !sei.payload.error;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "codec/cpu/recolor.h"
-#include "gpu/memory.h"
 #include "gpu/resize.h"
 #include "gpu/stream.h"
 
@@ -18,13 +17,13 @@ struct layout {
 
 struct target {
     struct layout layout;
-    struct gpu_pool *device, *pinned;
+    struct gpu_pool *device, *pinned; /* `pinned` NULL: it stays on the device */
 };
 
 /* What a launch that may still run uses. */
 struct flight {
     struct frame *source;
-    struct gpu_block *blocks[RENDITIONS_MAX];
+    struct gpu_block *blocks[RENDITIONS_MAX]; /* of what comes down */
     CUevent done;
 };
 
@@ -39,8 +38,8 @@ struct nv_download {
     int next; /* flight */
 };
 
-/* A picture in pinned memory. */
-struct pinned_frame {
+/* A picture in a block of a pool, pinned or on the device. */
+struct block_frame {
     struct frame frame;
     struct gpu_device *device;
     struct gpu_block *block;
@@ -103,6 +102,11 @@ static struct resize_siting siting_of(enum chroma_location at)
     }
 }
 
+static bool stays(const struct scaler_output *out)
+{
+    return out->format == PIXEL_NV12 || out->format == PIXEL_P010;
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static struct layout layout_of(const struct scaler_output *out)
@@ -151,7 +155,7 @@ static int open_targets(struct nv_download *d, struct error *err)
         t->layout = layout_of(&d->params.outputs[i]);
         const size_t size = t->layout.size + BLOCK_PADDING;
         rc = gpu_pool_new(&t->device, d->device, GPU_MEMORY_DEVICE, size, err);
-        if (rc == 0)
+        if (rc == 0 && !stays(&d->params.outputs[i]))
             rc = gpu_pool_new(&t->pinned, d->device, GPU_MEMORY_PINNED, size, err);
     }
     return rc;
@@ -221,14 +225,14 @@ void nv_download_close(struct nv_download **download)
 
 /* ---- outputs -------------------------------------------------------------------------------- */
 
-static void release_pinned(void *opaque, struct frame *frame)
+static void release_block(void *opaque, struct frame *frame)
 {
-    struct pinned_frame *pinned = opaque;
-    /* A frame that nobody has waited for: its copy may be under way. */
-    nv_frame_wait(pinned->device, frame, NULL);
-    gpu_block_release(&pinned->block);
-    gpu_close(&pinned->device);
-    free(pinned);
+    struct block_frame *held = opaque;
+    /* A frame that nobody has waited for: what fills it may be under way. */
+    nv_frame_wait(held->device, frame, NULL);
+    gpu_block_release(&held->block);
+    gpu_close(&held->device);
+    free(held);
 }
 
 static struct frame *wrap(const struct nv_download *d, int i, const struct frame *source,
@@ -236,25 +240,36 @@ static struct frame *wrap(const struct nv_download *d, int i, const struct frame
 {
     const struct scaler_output *out = &d->params.outputs[i];
     const struct layout *l = &d->targets[i].layout;
-    struct pinned_frame *pinned = calloc(1, sizeof(*pinned));
-    if (!pinned)
+    struct block_frame *held = calloc(1, sizeof(*held));
+    if (!held)
         return NULL;
-    pinned->device = gpu_ref(d->device);
-    pinned->block = block;
-    pinned->frame = (struct frame){.refs = 1,
-                                   .format = out->format,
-                                   .width = out->width,
-                                   .height = out->height,
-                                   .ready = block->ready,
-                                   .release = release_pinned,
-                                   .opaque = pinned};
+    held->device = gpu_ref(d->device);
+    held->block = block;
+    held->frame = (struct frame){.refs = 1,
+                                 .place = block->host ? PLACE_HOST : PLACE_DEVICE,
+                                 .device = d->params.device,
+                                 .format = out->format,
+                                 .width = out->width,
+                                 .height = out->height,
+                                 .ready = block->ready,
+                                 .release = release_block,
+                                 .opaque = held};
+    uint8_t *base = block->host ? block->host : (uint8_t *)(uintptr_t)block->address;
     for (int p = 0; p < pixel_info(out->format)->planes; p++) {
-        pinned->frame.data[p] = block->host + l->offset[p];
-        pinned->frame.stride[p] = l->pitch[p];
+        held->frame.data[p] = base + l->offset[p];
+        held->frame.stride[p] = l->pitch[p];
     }
-    frame_copy_props(&pinned->frame, source);
-    pinned->frame.sample_aspect = (struct rational){0, 1};
-    return &pinned->frame;
+    frame_copy_props(&held->frame, source);
+    held->frame.sample_aspect = (struct rational){0, 1};
+    return &held->frame;
+}
+
+const struct gpu_block *nv_frame_block(const struct frame *frame)
+{
+    if (frame->release != release_block || frame->place != PLACE_DEVICE)
+        return NULL;
+    const struct block_frame *held = frame->opaque;
+    return held->block;
 }
 
 int nv_frame_wait(struct gpu_device *device, const struct frame *frame, struct error *err)
@@ -284,28 +299,35 @@ static int take_flight(struct nv_download *d, struct flight **ret, struct error 
     return result == CUDA_SUCCESS ? 0 : gpu_error(err, result, "resizing");
 }
 
-static int get_blocks(struct nv_download *d, struct flight *f, uint32_t mask, struct frame **ret,
+static int get_output(struct nv_download *d, struct flight *f, int i, struct frame **ret,
                       struct error *err)
 {
-    for (int i = 0; i < d->params.outputs_count; i++) {
-        struct gpu_block *block = NULL;
-        if (!(mask & 1u << i))
-            continue;
-        int rc = gpu_pool_get(d->targets[i].device, &f->blocks[i], err);
-        if (rc == 0)
-            rc = gpu_pool_get(d->targets[i].pinned, &block, err);
-        if (rc != 0)
-            return rc;
-        ret[i] = wrap(d, i, f->source, block);
-        if (!ret[i]) {
-            gpu_block_release(&block);
-            return error_memory(err, "a picture");
-        }
-    }
-    return 0;
+    const struct target *t = &d->targets[i];
+    struct gpu_block *block = NULL;
+    int rc = t->pinned ? gpu_pool_get(t->device, &f->blocks[i], err) : 0;
+    if (rc == 0)
+        rc = gpu_pool_get(t->pinned ? t->pinned : t->device, &block, err);
+    if (rc != 0)
+        return rc;
+    *ret = wrap(d, i, f->source, block);
+    if (*ret)
+        return 0;
+    gpu_block_release(&block);
+    return error_memory(err, "a picture");
 }
 
-static int launch(struct nv_download *d, const struct flight *f, uint32_t mask, struct error *err)
+static int get_outputs(struct nv_download *d, struct flight *f, uint32_t mask, struct frame **ret,
+                       struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < d->params.outputs_count; i++)
+        if (mask & 1u << i)
+            rc = get_output(d, f, i, &ret[i], err);
+    return rc;
+}
+
+static int launch(struct nv_download *d, const struct flight *f, uint32_t mask,
+                  struct frame *const *out, struct error *err)
 {
     struct resize_picture from = {0}, rungs[RENDITIONS_MAX] = {0};
     for (int p = 0; p < 2; p++) {
@@ -313,8 +335,12 @@ static int launch(struct nv_download *d, const struct flight *f, uint32_t mask, 
         from.pitch[p] = (int32_t)f->source->stride[p];
     }
     for (int i = 0; i < d->params.outputs_count; i++) {
-        for (int p = 0; f->blocks[i] && p < 3; p++) {
-            rungs[i].plane[p] = f->blocks[i]->address + d->targets[i].layout.offset[p];
+        if (!out[i])
+            continue;
+        const uint64_t base =
+            f->blocks[i] ? f->blocks[i]->address : (uint64_t)(uintptr_t)out[i]->data[0];
+        for (int p = 0; p < pixel_info(out[i]->format)->planes; p++) {
+            rungs[i].plane[p] = base + d->targets[i].layout.offset[p];
             rungs[i].pitch[p] = d->targets[i].layout.pitch[p];
         }
     }
@@ -326,18 +352,19 @@ static int launch(struct nv_download *d, const struct flight *f, uint32_t mask, 
     return resize_launch(d->resize, d->stream, &from, rungs, mask, err);
 }
 
-static int copy_down(struct nv_download *d, const struct flight *f, struct frame **ret,
+static int copy_down(struct nv_download *d, const struct flight *f, struct frame *const *out,
                      struct error *err)
 {
     const CudaFunctions *cuda = d->driver->cuda;
     CUresult result = CUDA_SUCCESS;
     for (int i = 0; result == CUDA_SUCCESS && i < d->params.outputs_count; i++) {
-        if (!f->blocks[i] || !ret[i])
+        if (!out[i])
             continue;
-        result = cuda->cuMemcpyDtoHAsync(ret[i]->data[0], f->blocks[i]->address,
-                                         d->targets[i].layout.size, d->stream);
+        if (f->blocks[i])
+            result = cuda->cuMemcpyDtoHAsync(out[i]->data[0], f->blocks[i]->address,
+                                             d->targets[i].layout.size, d->stream);
         if (result == CUDA_SUCCESS)
-            result = cuda->cuEventRecord(ret[i]->ready, d->stream);
+            result = cuda->cuEventRecord(out[i]->ready, d->stream);
     }
     if (result == CUDA_SUCCESS)
         result = cuda->cuEventRecord(f->done, d->stream);
@@ -355,10 +382,10 @@ int nv_download_run(struct nv_download *d, struct frame *source, uint32_t mask, 
     rc = take_flight(d, &f, err);
     if (rc == 0) {
         f->source = frame_ref(source);
-        rc = get_blocks(d, f, mask, out, err);
+        rc = get_outputs(d, f, mask, out, err);
     }
     if (rc == 0)
-        rc = launch(d, f, mask, err);
+        rc = launch(d, f, mask, out, err);
     if (rc == 0)
         rc = copy_down(d, f, out, err);
     if (rc != 0) {

@@ -1,4 +1,5 @@
-/* The encoders of NVIDIA devices: the CPU's, fed with pictures that come down from the device.
+/* The encoders of NVIDIA devices: NVENC, and the CPU's for what NVENC cannot or is not there for,
+ * fed with pictures that come down from the device.
  *
  * Threads, memory: as codec.h. */
 #ifndef CODEC_NV_ENCODER_H

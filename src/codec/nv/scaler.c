@@ -43,6 +43,8 @@ static int run_host(struct scaler *s, struct frame *source, uint32_t mask, struc
     if (!s->cpu) {
         struct scaler_params params = s->params;
         params.format = source->format;
+        for (int i = 0; i < params.outputs_count; i++)
+            params.outputs[i].format = nv_plain_format(params.outputs[i].format);
         rc = cpu_scaler_ops.open(&s->cpu, &params, err);
     }
     return rc == 0 ? cpu_scaler_ops.run(s->cpu, source, mask, ret, err) : rc;

@@ -165,7 +165,7 @@ static void test_profiles(void **state)
         const struct rgpu_rung want = {.codec = codecs[i], .profile = "foo"};
         struct encoder_params params = {.width = 128,
                                         .height = 128,
-                                        .format = ops->format(codecs[i], "", PIXEL_YUV420P),
+                                        .format = ops->format(0, codecs[i], "", PIXEL_YUV420P),
                                         .time_base = {1, 25},
                                         .rate = RATE_QUALITY,
                                         .quality = 30,

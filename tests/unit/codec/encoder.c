@@ -20,7 +20,7 @@
 #define WIDTH 128
 #define HEIGHT 96
 
-static const struct codec_backend *backend;
+static const struct codec_backend *backend, *decoding;
 static const char *const codecs[] = {"h264", "hevc", "av1"};
 #define CODECS_COUNT (sizeof(codecs) / sizeof(codecs[0]))
 
@@ -42,9 +42,17 @@ static struct encoder_params params_for(const char *codec)
     return params;
 }
 
+/* What pictures of a device's format are on the host. */
+static enum pixel_format planar(enum pixel_format format)
+{
+    if (backend->kind == DEVICE_CPU)
+        return format;
+    return format == PIXEL_NV12 ? PIXEL_YUV420P : format == PIXEL_P010 ? PIXEL_YUV420P10 : format;
+}
+
 static bool have(const char *codec)
 {
-    if (backend->encoder->format(codec, "", PIXEL_YUV420P) != PIXEL_NONE)
+    if (backend->encoder->format(0, codec, "", PIXEL_YUV420P) != PIXEL_NONE)
         return true;
     print_message("%s: no encoder here\n", codec);
     return false;
@@ -118,7 +126,7 @@ static void check_closed(const struct encoder_params *params, const struct encod
                          const struct packet_list *packets)
 {
     struct frame_list all = {0};
-    decode_encoded(backend, params, header, packets->items, packets->count, &all);
+    decode_encoded(decoding, params, header, packets->items, packets->count, &all);
     assert_int_equal(all.count, packets->count);
     for (size_t i = 0; i < packets->count; i++) {
         if (!(packets->items[i].flags & PACKET_KEY))
@@ -126,7 +134,7 @@ static void check_closed(const struct encoder_params *params, const struct encod
         for (size_t k = i + 1; k < packets->count; k++)
             assert_true(packets->items[k].pts > packets->items[i].pts);
         struct frame_list part = {0};
-        decode_encoded(backend, params, header, packets->items + i, packets->count - i, &part);
+        decode_encoded(decoding, params, header, packets->items + i, packets->count - i, &part);
         assert_int_equal(part.count, packets->count - i);
         for (size_t k = 0; k < part.count; k++)
             assert_true(same_picture(part.items[k], all.items[all.count - part.count + k]));
@@ -286,7 +294,7 @@ static void test_lossless(void **state)
             struct error err = {0};
             void *enc = NULL;
             params.quality = 0;
-            params.format = backend->encoder->format(codecs[c], "", formats[n]);
+            params.format = planar(backend->encoder->format(0, codecs[c], "", formats[n]));
             assert_int_equal(params.format, formats[n]);
             const int rc = backend->encoder->open(&enc, &params, &err);
             if (rc == RGPU_ERROR_UNSUPPORTED) {
@@ -298,7 +306,7 @@ static void test_lossless(void **state)
             backend->encoder->close(enc);
             make_pictures(params.format, WIDTH, HEIGHT, 20, 5, &frames);
             encode_all(backend, &params, &frames, &packets, &header);
-            decode_encoded(backend, &params, &header, packets.items, packets.count, &back);
+            decode_encoded(decoding, &params, &header, packets.items, packets.count, &back);
             assert_int_equal(back.count, frames.count);
             for (size_t i = 0; i < back.count; i++) {
                 assert_int_equal(back.items[i]->pts, frames.items[i]->pts);
@@ -367,7 +375,7 @@ static void test_metadata(void **state)
             if (look.key)
                 check_hdr(codecs[c], &look.hdr);
         }
-        decode_encoded(backend, &params, &header, packets.items, packets.count, &back);
+        decode_encoded(decoding, &params, &header, packets.items, packets.count, &back);
         assert_int_equal(back.count, frames.count);
         for (size_t i = 0; i < back.count; i++) {
             const struct frame *f = back.items[i];
@@ -406,7 +414,7 @@ static void test_captions(void **state)
             frames.items[i]->side[0].buf = buffer_copy(cc, i % 3 ? sizeof(cc) : 6);
         }
         encode_all(backend, &params, &frames, &packets, NULL);
-        decode_encoded(backend, &params, NULL, packets.items, packets.count, &back);
+        decode_encoded(decoding, &params, NULL, packets.items, packets.count, &back);
         assert_int_equal(back.count, frames.count);
         for (size_t i = 0; i < back.count; i++) {
             const struct buffer *want = frames.items[i]->side[0].buf;
@@ -435,7 +443,7 @@ static void test_interlaced(void **state)
         params.quality = 20;
         make_pictures(params.format, WIDTH, HEIGHT, 10, 8, &frames);
         encode_all(backend, &params, &frames, &packets, NULL);
-        decode_encoded(backend, &params, NULL, packets.items, packets.count, &back);
+        decode_encoded(decoding, &params, NULL, packets.items, packets.count, &back);
         assert_int_equal(back.count, frames.count);
         for (size_t i = 0; i < back.count; i++) {
             assert_true(back.items[i]->flags & FRAME_INTERLACED);
@@ -486,8 +494,8 @@ static void test_formats(void **state)
         if (cases[i].format != PIXEL_NONE && !have(cases[i].codec))
             continue;
         const enum pixel_format format =
-            backend->encoder->format(cases[i].codec, cases[i].profile, cases[i].source);
-        if (format != cases[i].format)
+            backend->encoder->format(0, cases[i].codec, cases[i].profile, cases[i].source);
+        if (planar(format) != planar(cases[i].format))
             fail_msg("case %zu: %s %s", i, cases[i].codec,
                      pixel_info(format) ? pixel_info(format)->name : "none");
         if (format == PIXEL_NONE)
@@ -501,13 +509,14 @@ static void test_formats(void **state)
         params.format = format;
         params.quality = 10;
         params.speed = 4;
-        make_pictures(format, WIDTH, HEIGHT, 3, 9, &frames);
+        make_pictures(planar(format), WIDTH, HEIGHT, 3, 9, &frames);
         encode_all(backend, &params, &frames, &packets, &header);
         if (header.codec_profile != cases[i].codec_profile)
             fail_msg("case %zu: profile %d", i, header.codec_profile);
         assert_true(header.codec_level >= 0);
-        decode_encoded(backend, &params, &header, packets.items, packets.count, &back);
-        assert_int_equal(back.items[0]->format, format == PIXEL_NV12 ? PIXEL_YUV420P : format);
+        decode_encoded(decoding, &params, &header, packets.items, packets.count, &back);
+        assert_int_equal(back.items[0]->format,
+                         format == PIXEL_NV12 ? PIXEL_YUV420P : planar(format));
         assert_true(luma_mse(back.items[1], frames.items[1]) < 20);
         buffer_unref(&header.extradata);
         frame_list_done(&back);
@@ -721,7 +730,7 @@ static void test_device(void **state)
     assert_true(backend->devices(NULL, 0) >= 1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),        cmocka_unit_test(test_one_frame),
@@ -733,8 +742,10 @@ int main(void)
         cmocka_unit_test(test_close_early), cmocka_unit_test(test_close_unused),
         cmocka_unit_test(test_device),
     };
-    backend = codec_backend(DEVICE_CPU);
-    if (!backend)
+    const bool device = argc > 1 && !strcmp(argv[1], "cuda");
+    decoding = codec_backend(DEVICE_CPU);
+    backend = device ? codec_backend(DEVICE_CUDA) : decoding;
+    if (!backend || backend->devices(NULL, 0) == 0)
         return 77;
     setenv("SVT_LOG", "0", 0);
     codec_log_to_sink();

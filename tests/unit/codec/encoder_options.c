@@ -43,7 +43,7 @@ static struct encoder_params params_for(const char *codec)
 
 static bool have(const char *codec)
 {
-    if (backend->encoder->format(codec, "", PIXEL_YUV420P) != PIXEL_NONE)
+    if (backend->encoder->format(0, codec, "", PIXEL_YUV420P) != PIXEL_NONE)
         return true;
     print_message("%s: no encoder here\n", codec);
     return false;
@@ -244,7 +244,7 @@ static void test_profiles(void **state)
         for (const char *const *name = cases[c].profiles; *name; name++)
             for (size_t s = 0; s < sizeof(sources) / sizeof(sources[0]); s++) {
                 snprintf(params.profile, sizeof(params.profile), "%s", *name);
-                params.format = backend->encoder->format(params.codec, *name, sources[s]);
+                params.format = backend->encoder->format(0, params.codec, *name, sources[s]);
                 params.quality = 30;
                 assert_true(opens(&params, NULL));
                 params.quality = 0;

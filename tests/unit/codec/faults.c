@@ -125,7 +125,7 @@ static void test_encoder(void **state)
                                     .bframes = -1,
                                     .threads = 1,
                                     .global_headers = true};
-    if (backend->encoder->format(params.codec, "", params.format) == PIXEL_NONE)
+    if (backend->encoder->format(0, params.codec, "", params.format) == PIXEL_NONE)
         skip();
     struct frame_list frames = {0};
     make_pictures(params.format, params.width, params.height, 5, 1, &frames);

@@ -249,8 +249,8 @@ static void test_encoders_are_the_processors(void **state)
                                     .no_fallback = true};
     struct error err = {0};
     void *enc = NULL;
-    assert_int_equal(nv->encoder->format("h264", "", PIXEL_NV12), PIXEL_YUV420P);
-    assert_int_equal(nv->encoder->format("hevc", "", PIXEL_P010), PIXEL_YUV420P10);
+    assert_int_equal(nv->encoder->format(0, "h264", "", PIXEL_NV12), PIXEL_YUV420P);
+    assert_int_equal(nv->encoder->format(0, "hevc", "", PIXEL_P010), PIXEL_YUV420P10);
     assert_int_equal(nv->encoder->open(&enc, &params, &err), RGPU_ERROR_UNSUPPORTED);
     assert_non_null(strstr(err.text, "--no-fallback"));
     params.no_fallback = false;

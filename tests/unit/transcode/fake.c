@@ -242,9 +242,10 @@ struct fake_encoder {
     bool draining;
 };
 
-static enum pixel_format enc_format(const char *codec, const char *profile,
+static enum pixel_format enc_format(int device, const char *codec, const char *profile,
                                     enum pixel_format source)
 {
+    (void)device;
     (void)profile;
     (void)source;
     return strcmp(codec, "h264") && strcmp(codec, "hevc") ? PIXEL_NONE : PIXEL_YUV420P;

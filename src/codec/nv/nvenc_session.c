@@ -1,0 +1,659 @@
+#include "codec/nv/nvenc_session.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "codec/nv/nvenc_inputs.h"
+#include "gpu/idle.h"
+#include "gpu/stream.h"
+
+#define BUSY_RETRY_NS 1000000 /* as the API says: "a few milliseconds" */
+#define BUSY_RETRIES 10000
+#define HEADERS_MAX 1024 /* bytes of parameter sets */
+#define KEPT_MAX 4       /* on a device: half of what GeForce's driver allows to all programs */
+
+/* A place in the ring. Output buffers are used in turn; the frame that has the place's number is
+ * another than the one whose packet comes out there, where NVENC reorders. */
+struct slot {
+    NV_ENC_OUTPUT_PTR bitstream;
+    struct packet packet;     /* brought out here */
+    struct nvenc_input input; /* of the frame with this number, as what follows */
+    int64_t pts, duration;
+    bool inside; /* its packet was not brought out yet */
+};
+
+struct nvenc_session {
+    const struct gpu_encode *api;
+    struct gpu_device *device; /* borrowed: of the user's, or of the device that keeps it */
+    struct encoder_params params;
+    struct nvenc_caps caps;
+    struct nvenc_setup setup;
+    void *handle;
+    CUstream stream;
+    struct nvenc_inputs inputs;
+    struct slot *slots;
+    uint64_t slots_count;
+    uint64_t unreaped; /* lowest number of a frame that may be mapped */
+    bool finished;     /* told that there are no more frames */
+    bool broken;       /* not to be used again */
+
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work, came;
+    /* Protected by `lock`. Frames and packets since the session was opened. */
+    uint64_t submitted, lockable, locked, taken;
+    struct error failed; /* of the thread; code 0: none */
+    bool stop;
+};
+
+static const NV_ENCODE_API_FUNCTION_LIST *api_of(const struct nvenc_session *s)
+{
+    return &s->api->functions;
+}
+
+static struct slot *slot_at(const struct nvenc_session *s, uint64_t number)
+{
+    return &s->slots[number % s->slots_count];
+}
+
+/* ---- the thread that waits for packets ------------------------------------------------------- */
+
+static int copy_packet(const NV_ENC_LOCK_BITSTREAM *locked, struct packet *ret, struct error *err)
+{
+    struct buffer *buf = buffer_copy(locked->bitstreamBufferPtr, locked->bitstreamSizeInBytes);
+    if (!buf)
+        return error_memory(err, "a packet");
+    *ret = (struct packet){.buf = buf,
+                           .data = buf->data,
+                           .size = buf->size,
+                           .pts = PTS_NONE,
+                           .dts = PTS_NONE,
+                           .flags = locked->pictureType == NV_ENC_PIC_TYPE_IDR ? PACKET_KEY : 0};
+    return 0;
+}
+
+static int bring_out(struct nvenc_session *s, struct slot *slot, uint64_t *ret_number,
+                     struct error *err)
+{
+    NV_ENC_LOCK_BITSTREAM locked = {.version = NV_ENC_LOCK_BITSTREAM_VER,
+                                    .outputBitstream = slot->bitstream};
+    int rc = gpu_enter(s->device, err);
+    if (rc != 0)
+        return rc;
+    NVENCSTATUS status = api_of(s)->nvEncLockBitstream(s->handle, &locked);
+    if (status == NV_ENC_SUCCESS) {
+        rc = copy_packet(&locked, &slot->packet, err);
+        *ret_number = locked.outputTimeStamp;
+        status = api_of(s)->nvEncUnlockBitstream(s->handle, slot->bitstream);
+    }
+    if (status != NV_ENC_SUCCESS)
+        rc = gpu_encode_error(err, status, "encoding a picture", s->handle);
+    gpu_leave(s->device);
+    return rc;
+}
+
+/* The frame with this number is inside no more. False: there is none such. */
+static bool frame_is_out(struct nvenc_session *s, uint64_t number, struct packet *pkt)
+{
+    struct slot *slot = slot_at(s, number);
+    if (number >= s->submitted || !slot->inside)
+        return false;
+    pkt->pts = slot->pts;
+    pkt->duration = slot->duration;
+    slot->inside = false;
+    return true;
+}
+
+static void *output_main(void *arg)
+{
+    struct nvenc_session *s = arg;
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        while (!s->stop && (s->locked == s->lockable || s->failed.code))
+            pthread_cond_wait(&s->work, &s->lock);
+        if (s->stop)
+            break;
+        struct slot *slot = slot_at(s, s->locked);
+        struct error err = {0};
+        uint64_t number = 0;
+        pthread_mutex_unlock(&s->lock);
+        int rc = bring_out(s, slot, &number, &err);
+        pthread_mutex_lock(&s->lock);
+        if (rc == 0 && !frame_is_out(s, number, &slot->packet))
+            rc = error_set(&err, RGPU_ERROR_DEVICE, "NVENC gave a packet for no frame");
+        if (rc == 0)
+            s->locked++;
+        else
+            s->failed = err;
+        pthread_cond_signal(&s->came);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* ---- opening and closing --------------------------------------------------------------------- */
+
+static void stop_thread(struct nvenc_session *s)
+{
+    if (!s->has_thread)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+}
+
+/* Takes half-made ones. `inside`: within the context; else the driver has its part back already. */
+static void destroy(void *object, bool inside)
+{
+    struct nvenc_session *s = object;
+    stop_thread(s);
+    for (uint64_t i = 0; i < s->slots_count; i++) {
+        packet_done(&s->slots[i].packet);
+        if (inside)
+            nvenc_input_unmap(&s->inputs, &s->slots[i].input, false);
+        if (inside && s->slots[i].bitstream)
+            api_of(s)->nvEncDestroyBitstreamBuffer(s->handle, s->slots[i].bitstream);
+    }
+    if (inside) {
+        nvenc_inputs_clear(&s->inputs);
+        if (s->handle)
+            api_of(s)->nvEncDestroyEncoder(s->handle);
+        gpu_stream_free(s->device, &s->stream);
+    }
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->came);
+    free(s->slots);
+    free(s);
+}
+
+static const struct gpu_idle_kind kept = {"NVENC sessions", KEPT_MAX, destroy};
+
+/* What a session cannot change once it is open. */
+static size_t key_of(const struct encoder_params *p, char key[GPU_IDLE_KEY_MAX])
+{
+    const struct color *c = &p->color;
+    const int n = snprintf(
+        key, GPU_IDLE_KEY_MAX,
+        "%s %s %dx%d %d %d/%d %d:%d color %d %d %d %d %d field %d rate %d q%d p%d b%d gop %d%s",
+        p->codec, p->profile, p->width, p->height, (int)p->format, p->frame_rate.num,
+        p->frame_rate.den, p->sample_aspect.num, p->sample_aspect.den, (int)c->primaries,
+        (int)c->transfer, (int)c->matrix, (int)c->range, (int)c->chroma, (int)p->field_order,
+        (int)p->rate, p->quality, p->speed, p->bframes, p->gop_frames_usual,
+        p->low_latency ? " low" : "");
+    return n < GPU_IDLE_KEY_MAX ? (size_t)n : GPU_IDLE_KEY_MAX;
+}
+
+static int open_handle(const struct gpu_encode *api, struct gpu_device *device, void **ret,
+                       struct error *err)
+{
+    NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS call = {.version =
+                                                     NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER,
+                                                 .deviceType = NV_ENC_DEVICE_TYPE_CUDA,
+                                                 .device = gpu_device_context(device),
+                                                 .apiVersion = NVENCAPI_VERSION};
+    for (;;) {
+        void *handle = NULL;
+        const NVENCSTATUS status = api->functions.nvEncOpenEncodeSessionEx(&call, &handle);
+        if (status == NV_ENC_SUCCESS) {
+            *ret = handle;
+            return 0;
+        }
+        /* The API wants what a failed open left to be destroyed. */
+        if (handle)
+            api->functions.nvEncDestroyEncoder(handle);
+        char what[64 + GPU_NAME_MAX];
+        snprintf(what, sizeof(what), "an NVENC session on cuda:%d (%s)",
+                 gpu_device_info(device)->index, gpu_device_info(device)->name);
+        const int rc = gpu_encode_error(err, status, what, NULL);
+        if ((rc != RGPU_ERROR_LIMIT && rc != RGPU_ERROR_MEMORY) || !gpu_idle_evict(device, &kept))
+            return rc;
+    }
+}
+
+static int make_slots(struct nvenc_session *s, struct error *err)
+{
+    s->slots_count =
+        (uint64_t)(s->setup.delay_frames + s->setup.reorder_frames + NVENC_SLOTS_SPARE);
+    s->slots = calloc(s->slots_count, sizeof(*s->slots));
+    if (!s->slots) {
+        s->slots_count = 0;
+        return error_memory(err, "an NVENC session");
+    }
+    for (uint64_t i = 0; i < s->slots_count; i++) {
+        NV_ENC_CREATE_BITSTREAM_BUFFER call = {.version = NV_ENC_CREATE_BITSTREAM_BUFFER_VER};
+        const NVENCSTATUS status = api_of(s)->nvEncCreateBitstreamBuffer(s->handle, &call);
+        if (status != NV_ENC_SUCCESS)
+            return gpu_encode_error(err, status, "a bitstream buffer of NVENC", s->handle);
+        s->slots[i].bitstream = call.bitstreamBuffer;
+    }
+    return 0;
+}
+
+static int make(struct nvenc_session *s, struct error *err)
+{
+    int rc = open_handle(s->api, s->device, &s->handle, err);
+    if (rc == 0)
+        rc = nvenc_setup(&s->setup, &s->params, &s->caps, s->api, s->handle, err);
+    if (rc != 0)
+        return rc;
+    NVENCSTATUS status = api_of(s)->nvEncInitializeEncoder(s->handle, &s->setup.init);
+    if (status != NV_ENC_SUCCESS)
+        return gpu_encode_error(err, status, "setting up NVENC", s->handle);
+    rc = gpu_stream_new(s->device, &s->stream, err);
+    if (rc != 0)
+        return rc;
+    status = api_of(s)->nvEncSetIOCudaStreams(s->handle, (NV_ENC_CUSTREAM_PTR)&s->stream,
+                                              (NV_ENC_CUSTREAM_PTR)&s->stream);
+    if (status != NV_ENC_SUCCESS)
+        return gpu_encode_error(err, status, "giving NVENC a stream", s->handle);
+    s->inputs = (struct nvenc_inputs){.api = s->api,
+                                      .device = s->device,
+                                      .session = s->handle,
+                                      .stream = s->stream,
+                                      .width = s->params.width,
+                                      .height = s->params.height,
+                                      .format = s->setup.format};
+    rc = make_slots(s, err);
+    if (rc != 0)
+        return rc;
+    if (pthread_create(&s->thread, NULL, output_main, s) != 0)
+        return error_set(err, RGPU_ERROR_MEMORY, "no thread for an NVENC session");
+    s->has_thread = true;
+    return 0;
+}
+
+/* `reset`: what came before is of no matter to the rate control, and a key frame follows. */
+static int reconfigure(struct nvenc_session *s, const struct encoder_params *params, bool reset,
+                       struct error *err)
+{
+    struct nvenc_setup setup;
+    int rc = nvenc_setup(&setup, params, &s->caps, s->api, s->handle, err);
+    if (rc != 0)
+        return rc;
+    NV_ENC_RECONFIGURE_PARAMS call = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
+                                      .reInitEncodeParams = setup.init,
+                                      .resetEncoder = reset,
+                                      .forceIDR = reset};
+    const NVENCSTATUS status = api_of(s)->nvEncReconfigureEncoder(s->handle, &call);
+    if (status != NV_ENC_SUCCESS)
+        return gpu_encode_error(err, status, "giving NVENC another bit rate", s->handle);
+    s->params = *params;
+    s->setup = setup;
+    s->setup.init.encodeConfig = &s->setup.config;
+    return 0;
+}
+
+static bool same_rates(const struct encoder_params *a, const struct encoder_params *b)
+{
+    return a->bit_rate_bps == b->bit_rate_bps && a->bit_rate_max_bps == b->bit_rate_max_bps &&
+           a->vbv_bits == b->vbv_bits;
+}
+
+/* A kept session that does what is asked for, or NULL. */
+static struct nvenc_session *take_kept(struct gpu_device *device,
+                                       const struct encoder_params *params)
+{
+    char key[GPU_IDLE_KEY_MAX];
+    struct nvenc_session *s = gpu_idle_take(device, &kept, key, key_of(params, key));
+    if (s && !same_rates(params, &s->params) && reconfigure(s, params, true, NULL) != 0) {
+        destroy(s, true);
+        return NULL;
+    }
+    return s;
+}
+
+static int open_new(struct nvenc_session **ret, struct gpu_device *device,
+                    const struct encoder_params *params, const struct nvenc_caps *caps,
+                    struct error *err)
+{
+    const struct gpu_encode *api = NULL;
+    int rc = gpu_encode(&api, err);
+    if (rc != 0)
+        return rc;
+    struct nvenc_session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return error_memory(err, "an NVENC session");
+    s->api = api;
+    s->device = device;
+    s->params = *params;
+    s->caps = *caps;
+    pthread_mutex_init(&s->lock, NULL);
+    clock_cond_init(&s->work);
+    clock_cond_init(&s->came);
+    rc = make(s, err);
+    if (rc == 0)
+        *ret = s;
+    else
+        destroy(s, true);
+    return rc;
+}
+
+int nvenc_session_open(struct nvenc_session **ret, struct gpu_device *device,
+                       const struct encoder_params *params, const struct nvenc_caps *caps,
+                       struct error *err)
+{
+    int rc = gpu_enter(device, err);
+    if (rc != 0)
+        return rc;
+    *ret = take_kept(device, params);
+    if (!*ret)
+        rc = open_new(ret, device, params, caps, err);
+    gpu_leave(device);
+    return rc;
+}
+
+/* Gives back the frames whose packets are out. */
+static void reap(struct nvenc_session *s)
+{
+    for (;; s->unreaped++) {
+        pthread_mutex_lock(&s->lock);
+        const bool over = s->unreaped == s->submitted || slot_at(s, s->unreaped)->inside;
+        pthread_mutex_unlock(&s->lock);
+        if (over)
+            return;
+        nvenc_input_unmap(&s->inputs, &slot_at(s, s->unreaped)->input, true);
+    }
+}
+
+/* Tells NVENC that nothing follows: it gives what it holds back. */
+static bool send_end(struct nvenc_session *s)
+{
+    NV_ENC_PIC_PARAMS end = {.version = NV_ENC_PIC_PARAMS_VER,
+                             .encodePicFlags = NV_ENC_PIC_FLAG_EOS};
+    s->finished = true;
+    if (s->submitted == 0)
+        return true;
+    if (api_of(s)->nvEncEncodePicture(s->handle, &end) != NV_ENC_SUCCESS) {
+        s->broken = true;
+        return false;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->lockable = s->submitted;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    return true;
+}
+
+/* Brings everything out, so that nothing of it is in use. False: it is not for the next user. */
+static bool empty(struct nvenc_session *s)
+{
+    bool whole = !s->broken;
+    /* Also where it failed before: what NVENC holds may not be freed. */
+    if (!s->finished || s->lockable < s->submitted)
+        whole = send_end(s) && whole;
+    pthread_mutex_lock(&s->lock);
+    while (!s->failed.code && s->locked < s->lockable)
+        pthread_cond_wait(&s->came, &s->lock);
+    whole = whole && !s->failed.code;
+    for (; s->taken < s->locked; s->taken++)
+        packet_done(&slot_at(s, s->taken)->packet);
+    pthread_mutex_unlock(&s->lock);
+    reap(s);
+    s->finished = false;
+    if (whole)
+        nvenc_inputs_clear(&s->inputs);
+    return whole;
+}
+
+void nvenc_session_close(struct nvenc_session **session)
+{
+    struct nvenc_session *s = *session;
+    *session = NULL;
+    if (!s)
+        return;
+    struct gpu_device *device = s->device;
+    const bool inside = gpu_enter(device, NULL) == 0;
+    char key[GPU_IDLE_KEY_MAX];
+    if (inside && empty(s))
+        gpu_idle_put(device, &kept, key, key_of(&s->params, key), s);
+    else
+        destroy(s, inside);
+    if (inside)
+        gpu_leave(device);
+}
+
+int nvenc_session_reorder(const struct nvenc_session *s)
+{
+    return s->setup.reorder_frames;
+}
+
+int nvenc_session_headers(struct nvenc_session *s, struct buffer **ret, struct error *err)
+{
+    uint8_t bytes[HEADERS_MAX];
+    uint32_t size = 0;
+    NV_ENC_SEQUENCE_PARAM_PAYLOAD call = {.version = NV_ENC_SEQUENCE_PARAM_PAYLOAD_VER,
+                                          .inBufferSize = sizeof(bytes),
+                                          .spsppsBuffer = bytes,
+                                          .outSPSPPSPayloadSize = &size};
+    int rc = gpu_enter(s->device, err);
+    if (rc != 0)
+        return rc;
+    const NVENCSTATUS status = api_of(s)->nvEncGetSequenceParams(s->handle, &call);
+    if (status != NV_ENC_SUCCESS)
+        rc = gpu_encode_error(err, status, "the parameter sets of NVENC", s->handle);
+    gpu_leave(s->device);
+    if (rc != 0)
+        return rc;
+    *ret = buffer_copy(bytes, size);
+    return *ret ? 0 : error_memory(err, "parameter sets");
+}
+
+/* ---- frames in ------------------------------------------------------------------------------- */
+
+/* Whether the next frame's place in the ring is not free yet. */
+static bool full(struct nvenc_session *s)
+{
+    const uint64_t oldest = s->unreaped < s->taken ? s->unreaped : s->taken;
+    return s->submitted - oldest >= s->slots_count;
+}
+
+static int broken(const struct nvenc_session *s, struct error *err)
+{
+    return s->failed.code
+               ? error_set(err, s->failed.code, "%s", s->failed.text)
+               : error_set(err, RGPU_ERROR_DEVICE, "this NVENC session has failed before");
+}
+
+static void set_sei(const struct nvenc_session *s, struct nvenc_sei *sei, NV_ENC_PIC_PARAMS *pic)
+{
+    if (!strcmp(s->params.codec, "h264")) {
+        pic->codecPicParams.h264PicParams.seiPayloadArrayCnt = (uint32_t)sei->count;
+        pic->codecPicParams.h264PicParams.seiPayloadArray = sei->payloads;
+    } else if (!strcmp(s->params.codec, "hevc")) {
+        pic->codecPicParams.hevcPicParams.seiPayloadArrayCnt = (uint32_t)sei->count;
+        pic->codecPicParams.hevcPicParams.seiPayloadArray = sei->payloads;
+    }
+}
+
+static NV_ENC_PIC_STRUCT fields_of(const struct nvenc_session *s, const struct frame *frame)
+{
+    if (s->params.field_order != FIELD_TOP_FIRST && s->params.field_order != FIELD_BOTTOM_FIRST)
+        return NV_ENC_PIC_STRUCT_FRAME;
+    const bool top = frame->flags & FRAME_INTERLACED ? frame->flags & FRAME_TOP_FIRST
+                                                     : s->params.field_order == FIELD_TOP_FIRST;
+    return top ? NV_ENC_PIC_STRUCT_FIELD_TOP_BOTTOM : NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP;
+}
+
+static NVENCSTATUS encode(struct nvenc_session *s, NV_ENC_PIC_PARAMS *pic)
+{
+    for (int i = 0;; i++) {
+        const NVENCSTATUS status = api_of(s)->nvEncEncodePicture(s->handle, pic);
+        if (status != NV_ENC_ERR_ENCODER_BUSY || i == BUSY_RETRIES)
+            return status;
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_RETRY_NS}, NULL);
+    }
+}
+
+static int submit(struct nvenc_session *s, struct frame *frame, bool key, struct nvenc_sei *sei,
+                  struct error *err)
+{
+    struct slot *slot = slot_at(s, s->submitted);
+    int rc = nvenc_input_map(&s->inputs, frame, &slot->input, err);
+    if (rc != 0)
+        return rc;
+    NV_ENC_PIC_PARAMS pic = {.version = NV_ENC_PIC_PARAMS_VER,
+                             .inputWidth = (uint32_t)s->params.width,
+                             .inputHeight = (uint32_t)s->params.height,
+                             .inputPitch = slot->input.registration->pitch,
+                             .encodePicFlags =
+                                 key ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0,
+                             .frameIdx = (uint32_t)s->submitted,
+                             .inputTimeStamp = s->submitted,
+                             .inputDuration = 1,
+                             .inputBuffer = slot->input.mapped,
+                             .outputBitstream = slot->bitstream,
+                             .bufferFmt = s->setup.format,
+                             .pictureStruct = fields_of(s, frame)};
+    set_sei(s, sei, &pic);
+    const NVENCSTATUS status = encode(s, &pic);
+    if (status != NV_ENC_SUCCESS && status != NV_ENC_ERR_NEED_MORE_INPUT) {
+        s->broken = true;
+        rc = gpu_encode_error(err, status, "encoding a picture", s->handle);
+        nvenc_input_unmap(&s->inputs, &slot->input, false);
+        return rc;
+    }
+    pthread_mutex_lock(&s->lock);
+    slot->pts = frame->pts;
+    slot->duration = frame->duration;
+    slot->inside = true;
+    s->submitted++;
+    if (status == NV_ENC_SUCCESS)
+        s->lockable = s->submitted;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+int nvenc_session_submit(struct nvenc_session *s, struct frame *frame, bool key,
+                         struct nvenc_sei *sei, struct error *err)
+{
+    int rc = gpu_enter(s->device, err);
+    if (rc != 0)
+        return rc;
+    reap(s);
+    pthread_mutex_lock(&s->lock);
+    if (s->failed.code || s->broken)
+        rc = broken(s, err);
+    else if (full(s))
+        rc = RGPU_ERROR_AGAIN;
+    pthread_mutex_unlock(&s->lock);
+    if (rc == 0)
+        rc = submit(s, frame, key, sei, err);
+    gpu_leave(s->device);
+    return rc;
+}
+
+int nvenc_session_finish(struct nvenc_session *s, struct error *err)
+{
+    if (s->finished)
+        return 0;
+    int rc = gpu_enter(s->device, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&s->lock);
+    if (s->failed.code || s->broken)
+        rc = broken(s, err);
+    pthread_mutex_unlock(&s->lock);
+    if (rc == 0 && !send_end(s))
+        rc = error_set(err, RGPU_ERROR_DEVICE, "NVENC does not give what it holds back");
+    gpu_leave(s->device);
+    return rc;
+}
+
+int nvenc_session_rate(struct nvenc_session *s, int64_t bit_rate_bps, int64_t bit_rate_max_bps,
+                       int64_t vbv_bits, struct error *err)
+{
+    struct encoder_params params = s->params;
+    params.bit_rate_bps = bit_rate_bps;
+    params.bit_rate_max_bps = bit_rate_max_bps;
+    params.vbv_bits = vbv_bits;
+    if (same_rates(&params, &s->params))
+        return 0;
+    if (!s->caps.dynamic_bit_rate)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "this GPU's NVENC cannot change the bit rate of a running encode");
+    int rc = gpu_enter(s->device, err);
+    if (rc != 0)
+        return rc;
+    rc = reconfigure(s, &params, false, err);
+    gpu_leave(s->device);
+    return rc;
+}
+
+/* ---- packets out ----------------------------------------------------------------------------- */
+
+/* With the lock held: waits for a packet where there is nothing better to do. */
+static int wait_packet(struct nvenc_session *s, struct error *err)
+{
+    while (s->taken == s->locked) {
+        if (s->failed.code || s->broken)
+            return broken(s, err);
+        if (s->finished && s->taken == s->submitted)
+            return RGPU_ERROR_END;
+        const bool pending = s->locked < s->lockable;
+        if (!s->finished && !full(s) && !(s->params.low_latency && pending))
+            return RGPU_ERROR_AGAIN;
+        if (!pending)
+            return error_set(err, RGPU_ERROR_DEVICE,
+                             "NVENC holds back more than the %d frames that it should",
+                             s->setup.delay_frames);
+        pthread_cond_wait(&s->came, &s->lock);
+    }
+    return 0;
+}
+
+int nvenc_session_take(struct nvenc_session *s, struct packet *ret, struct error *err)
+{
+    int rc = gpu_enter(s->device, err);
+    if (rc != 0)
+        return rc;
+    reap(s);
+    gpu_leave(s->device);
+    pthread_mutex_lock(&s->lock);
+    rc = wait_packet(s, err);
+    if (rc == 0)
+        *ret = packet_move(&slot_at(s, s->taken++)->packet);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* ---- what the device has --------------------------------------------------------------------- */
+
+static int ask(struct gpu_device *device, const char *const *codecs, int count,
+               struct nvenc_caps *ret, bool *ret_encodes, struct error *err)
+{
+    const struct gpu_encode *api = NULL;
+    void *handle = NULL;
+    if (gpu_encode(&api, err) != 0)
+        return error_mark(err, RGPU_ERROR_UNSUPPORTED);
+    int rc = open_handle(api, device, &handle, err);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; rc == 0 && i < count; i++) {
+        rc = nvenc_caps(&ret[i], api, handle, codecs[i], err);
+        ret_encodes[i] = rc == 0;
+        if (rc == RGPU_ERROR_UNSUPPORTED)
+            rc = 0;
+    }
+    api->functions.nvEncDestroyEncoder(handle);
+    return rc;
+}
+
+int nvenc_session_probe(struct gpu_device *device, const char *const *codecs, int count,
+                        struct nvenc_caps *ret, bool *ret_encodes, struct error *err)
+{
+    int rc = gpu_enter(device, err);
+    if (rc != 0)
+        return rc;
+    rc = ask(device, codecs, count, ret, ret_encodes, err);
+    gpu_leave(device);
+    return rc;
+}

@@ -1,0 +1,532 @@
+/* NVENC behind codec.h, over the stand-in of the driver (or a real one that has it): pictures of
+ * the device and of the host come back as they went in, sessions are used again, and what fails
+ * does so in one line. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/codec.h"
+#include "codec/nv/nvenc.h"
+#include "codec/nv/plain.h"
+#include "gpu/device.h"
+#include "support/clip.h"
+#include "support/coding.h"
+#include "support/driver_faults.h"
+
+#define WIDTH 320
+#define HEIGHT 240
+#define SOURCE                                                                                     \
+    "-f lavfi -i testsrc2=s=320x240:r=25:d=0.8,noise=alls=8:allf=t -pix_fmt yuv420p "              \
+    "-c:v libx264 -preset veryfast -bf 2 -g 10 "
+
+static const struct codec_backend *nv, *cpu;
+static bool standin;
+static const char *const codecs[] = {"h264", "hevc"};
+
+static void need_nvenc(void)
+{
+    nv = codec_backend(DEVICE_CUDA);
+    cpu = codec_backend(DEVICE_CPU);
+    if (nv->devices(NULL, 0) == 0 || !nvenc_present(0)) {
+        assert_null(getenv("RGPU_STANDIN"));
+        skip();
+    }
+    standin = driver_faults_bind();
+}
+
+/* Keeps the device open, and with it its sessions. */
+static struct gpu_device *hold_device(void)
+{
+    struct gpu_device *device = NULL;
+    struct error err = {0};
+    if (gpu_open(&device, 0, &err) != 0)
+        fail_msg("%s", err.text);
+    return device;
+}
+
+static struct encoder_params params_for(const char *codec, enum pixel_format format)
+{
+    struct encoder_params params = {
+        .width = WIDTH,
+        .height = HEIGHT,
+        .format = format,
+        .time_base = {1, 25},
+        .frame_rate = {25, 1},
+        .rate = RATE_QUALITY,
+        .speed = 4,
+        .bframes = -1,
+        .no_fallback = true,
+        .global_headers = true,
+    };
+    snprintf(params.codec, sizeof(params.codec), "%s", codec);
+    return params;
+}
+
+static struct encoder_params rated(const char *codec, int64_t bit_rate_bps)
+{
+    struct encoder_params params = params_for(codec, PIXEL_NV12);
+    params.rate = RATE_VBR;
+    params.bit_rate_bps = bit_rate_bps;
+    return params;
+}
+
+static void *open_encoder(const struct encoder_params *params)
+{
+    struct error err = {0};
+    void *enc = NULL;
+    if (nv->encoder->open(&enc, params, &err) != 0)
+        fail_msg("%s", err.text);
+    return enc;
+}
+
+static void send(void *enc, struct frame *frame, struct packet_list *ret)
+{
+    struct error err = {0};
+    struct packet pkt = {0};
+    int rc = 0;
+    do {
+        rc = nv->encoder->send(enc, frame, &err);
+        if (rc != 0 && rc != RGPU_ERROR_AGAIN)
+            fail_msg("send: %s", err.text);
+        int got;
+        while ((got = nv->encoder->receive(enc, &pkt, &err)) == 0) {
+            ret->items = realloc(ret->items, (ret->count + 1) * sizeof(*ret->items));
+            ret->items[ret->count++] = packet_move(&pkt);
+        }
+        if (got != RGPU_ERROR_AGAIN && got != RGPU_ERROR_END)
+            fail_msg("receive: %s", err.text);
+    } while (rc == RGPU_ERROR_AGAIN);
+}
+
+/* ---- pictures -------------------------------------------------------------------------------- */
+
+/* A ladder of two rungs from decoded pictures, all on the device. */
+struct ladder {
+    void *scaler, *encoders[2];
+    struct packet_list packets[2];
+    struct frame_list host[2]; /* what the encoders were given */
+    struct nv_plain *plain;
+    int64_t frames;
+};
+
+static const int sizes[2][2] = {{WIDTH, HEIGHT}, {160, 120}};
+
+static void ladder_open(struct ladder *l, const char *codec, const struct color *color)
+{
+    struct error err = {0};
+    struct scaler_params scaler = {.width = WIDTH,
+                                   .height = HEIGHT,
+                                   .format = PIXEL_NV12,
+                                   .color = *color,
+                                   .target = *color,
+                                   .outputs_count = 2};
+    *l = (struct ladder){0};
+    for (int i = 0; i < 2; i++) {
+        struct encoder_params params = params_for(codec, PIXEL_NV12);
+        params.width = sizes[i][0];
+        params.height = sizes[i][1];
+        scaler.outputs[i] = (struct scaler_output){params.width, params.height, PIXEL_NV12, {0}};
+        l->encoders[i] = open_encoder(&params);
+    }
+    if (nv->scaler->open(&l->scaler, &scaler, &err) != 0 || nv_plain_open(&l->plain, 0, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static void ladder_frame(struct ladder *l, struct frame *frame)
+{
+    struct error err = {0};
+    struct frame *rungs[RENDITIONS_MAX] = {0}, *host = NULL;
+    if (nv->scaler->run(l->scaler, frame, 3, rungs, &err) != 0)
+        fail_msg("%s", err.text);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rungs[i]->place, PLACE_DEVICE);
+        assert_int_equal(rungs[i]->format, PIXEL_NV12);
+        const long copies =
+            driver_calls("cuMemcpy2DAsync_v2") + driver_calls("cuMemcpyHtoDAsync_v2");
+        send(l->encoders[i], rungs[i], &l->packets[i]);
+        assert_int_equal(driver_calls("cuMemcpy2DAsync_v2") + driver_calls("cuMemcpyHtoDAsync_v2"),
+                         copies);
+        if (nv_plain_run(l->plain, rungs[i], &host, &err) != 0)
+            fail_msg("%s", err.text);
+        frame_list_add(&l->host[i], host);
+        host = NULL;
+        frame_unref(&rungs[i]);
+    }
+    l->frames++;
+}
+
+static void ladder_close(struct ladder *l, const char *codec)
+{
+    for (int i = 0; i < 2; i++) {
+        struct encoder_params params = params_for(codec, PIXEL_YUV420P);
+        struct encoder_header header = {0};
+        struct frame_list back = {0};
+        params.width = sizes[i][0];
+        params.height = sizes[i][1];
+        send(l->encoders[i], NULL, &l->packets[i]);
+        nv->encoder->header(l->encoders[i], &header);
+        assert_string_equal(header.note, "");
+        nv->encoder->close(l->encoders[i]);
+        decode_encoded(cpu, &params, &header, l->packets[i].items, l->packets[i].count, &back);
+        assert_int_equal(back.count, l->frames);
+        for (size_t k = 0; k < back.count; k++) {
+            assert_int_equal(back.items[k]->pts, l->host[i].items[k]->pts);
+            if (!same_picture(back.items[k], l->host[i].items[k]))
+                fail_msg("%s, rung %d: picture %zu is another", codec, i, k);
+        }
+        buffer_unref(&header.extradata);
+        frame_list_done(&back);
+        frame_list_done(&l->host[i]);
+        packet_list_done(&l->packets[i]);
+    }
+    nv->scaler->close(l->scaler);
+    nv_plain_close(&l->plain);
+}
+
+/* Nothing is copied between the decoder and the encoders. */
+static void test_pictures_stay_on_the_device(void **state)
+{
+    (void)state;
+    need_nvenc();
+    struct clip clip;
+    assert_true(clip_make("nvenc.mp4", SOURCE));
+    clip_read("nvenc.mp4", &clip);
+    for (size_t c = 0; c < 2; c++) {
+        struct error err = {0};
+        struct ladder l;
+        struct frame *frame = NULL;
+        void *dec = NULL;
+        size_t sent = 0;
+        int rc = nv->decoder->open(
+            &dec, &(struct decoder_params){.track = &clip.track, .no_fallback = true}, &err);
+        assert_int_equal(rc, 0);
+        ladder_open(&l, codecs[c], &clip.track.color);
+        while (rc != RGPU_ERROR_END) {
+            rc = nv->decoder->receive(dec, &frame, &err);
+            if (rc == 0) {
+                ladder_frame(&l, frame);
+                frame_unref(&frame);
+            } else if (rc == RGPU_ERROR_AGAIN) {
+                rc = nv->decoder->send(dec, sent < clip.count ? &clip.packets[sent] : NULL, &err);
+                sent += rc == 0;
+            }
+            if (rc != 0 && rc != RGPU_ERROR_AGAIN && rc != RGPU_ERROR_END)
+                fail_msg("%s", err.text);
+        }
+        nv->decoder->close(dec);
+        assert_int_equal(l.frames, clip.count);
+        ladder_close(&l, codecs[c]);
+    }
+    clip_done(&clip);
+}
+
+static enum pixel_format planar(enum pixel_format format)
+{
+    return format == PIXEL_P010 ? PIXEL_YUV420P10 : PIXEL_YUV420P;
+}
+
+/* Planar pictures of the host, of 8 and 10 bits, lossless. */
+static void test_host_frames(void **state)
+{
+    static const struct {
+        const char *codec;
+        enum pixel_format format;
+    } cases[] = {{"h264", PIXEL_NV12}, {"hevc", PIXEL_NV12}, {"hevc", PIXEL_P010}};
+    (void)state;
+    need_nvenc();
+    for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
+        const struct encoder_params params = params_for(cases[n].codec, cases[n].format);
+        struct encoder_params plain = params;
+        struct frame_list frames = {0}, back = {0};
+        struct packet_list packets = {0};
+        struct encoder_header header;
+        plain.format = planar(params.format);
+        make_pictures(plain.format, WIDTH, HEIGHT, 24, 1, &frames);
+        frames.items[9]->flags |= FRAME_KEY;
+        encode_all(nv, &params, &frames, &packets, &header);
+        decode_encoded(cpu, &plain, &header, packets.items, packets.count, &back);
+        assert_int_equal(back.count, frames.count);
+        for (size_t i = 0; i < back.count; i++)
+            if (!same_picture(back.items[i], frames.items[i]))
+                fail_msg("%s: picture %zu is another", params.codec, i);
+        buffer_unref(&header.extradata);
+        frame_list_done(&frames);
+        frame_list_done(&back);
+        packet_list_done(&packets);
+    }
+}
+
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static size_t keys_in(const struct packet_list *packets)
+{
+    size_t keys = 0;
+    for (size_t i = 0; i < packets->count; i++)
+        keys += packets->items[i].flags & PACKET_KEY ? 1 : 0;
+    return keys;
+}
+
+/* One run on a session: all packets, and the first is a key frame. */
+static void run_session(const struct encoder_params *params, const struct frame_list *frames,
+                        bool drained)
+{
+    struct packet_list packets = {0};
+    void *enc = open_encoder(params);
+    for (size_t i = 0; i < frames->count; i++)
+        send(enc, frames->items[i], &packets);
+    if (drained)
+        send(enc, NULL, &packets);
+    nv->encoder->close(enc);
+    if (drained)
+        assert_int_equal(packets.count, frames->count);
+    assert_int_equal(packets.count ? keys_in(&packets) : 1, 1);
+    if (packets.count)
+        assert_true(packets.items[0].flags & PACKET_KEY);
+    packet_list_done(&packets);
+}
+
+static void test_sessions_are_used_again(void **state)
+{
+    (void)state;
+    need_nvenc();
+    struct gpu_device *device = hold_device();
+    struct frame_list frames = {0};
+    make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 10, 2, &frames);
+    for (size_t c = 0; c < 2; c++) {
+        const long opens = driver_calls("nvEncOpenEncodeSessionEx");
+        const long changes = driver_calls("nvEncReconfigureEncoder");
+        struct encoder_params params = rated(codecs[c], 800000);
+        run_session(&params, &frames, true);
+        run_session(&params, &frames, false); /* closed with pictures inside */
+        run_session(&params, &frames, true);
+        params.bit_rate_bps = 500000;
+        run_session(&params, &frames, true);
+        if (standin) {
+            assert_int_equal(driver_calls("nvEncOpenEncodeSessionEx"), opens + 1);
+            assert_int_equal(driver_calls("nvEncReconfigureEncoder"), changes + 1);
+        }
+        params.speed = 1;
+        run_session(&params, &frames, true);
+        if (standin)
+            assert_int_equal(driver_calls("nvEncOpenEncodeSessionEx"), opens + 2);
+    }
+    frame_list_done(&frames);
+    gpu_close(&device);
+}
+
+static int64_t bits_of(const struct packet_list *packets, size_t from)
+{
+    int64_t bits = 0;
+    for (size_t i = from; i < packets->count; i++)
+        bits += (int64_t)packets->items[i].size * 8;
+    return bits;
+}
+
+static void test_rate_changes_without_a_key(void **state)
+{
+    (void)state;
+    need_nvenc();
+    for (size_t c = 0; c < 2; c++) {
+        struct encoder_params params = rated(codecs[c], 2000000);
+        struct packet_list packets = {0};
+        struct frame_list frames = {0};
+        struct error err = {0};
+        params.low_latency = true;
+        params.rate = RATE_CBR;
+        make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 50, 3, &frames);
+        void *enc = open_encoder(&params);
+        for (size_t i = 0; i < 25; i++)
+            send(enc, frames.items[i], &packets);
+        assert_int_equal(packets.count, 25);
+        assert_int_equal(nv->encoder->rate(enc, 300000, 0, 0, &err), 0);
+        for (size_t i = 25; i < 50; i++)
+            send(enc, frames.items[i], &packets);
+        send(enc, NULL, &packets);
+        nv->encoder->close(enc);
+        assert_int_equal(packets.count, 50);
+        assert_int_equal(keys_in(&packets), 1);
+        const int64_t all = bits_of(&packets, 0), second = bits_of(&packets, 25);
+        if (2 * second > all - second)
+            fail_msg("%s: %lld bits after %lld", codecs[c], (long long)second,
+                     (long long)(all - second));
+        packet_list_done(&packets);
+        frame_list_done(&frames);
+    }
+}
+
+/* More encoders than sessions: the CPU takes over and says so, unless it is not to. */
+static void test_session_limit(void **state)
+{
+    (void)state;
+    need_nvenc();
+    if (!standin)
+        skip();
+    void *encoders[16] = {0};
+    struct encoder_params params = params_for("h264", PIXEL_NV12);
+    struct encoder_header header = {0};
+    struct error err = {0};
+    int count = 0, rc = 0;
+    params.quality = 30;
+    for (; count < 16; count++) {
+        rc = nv->encoder->open(&encoders[count], &params, &err);
+        if (rc != 0)
+            break;
+    }
+    assert_int_equal(rc, RGPU_ERROR_UNSUPPORTED);
+    assert_true(count > 1 && count < 16);
+    assert_non_null(strstr(err.text, "session"));
+    assert_non_null(strstr(err.text, "--no-fallback"));
+    params.no_fallback = false;
+    encoders[count] = open_encoder(&params);
+    nv->encoder->header(encoders[count], &header);
+    assert_non_null(strstr(header.note, "the CPU encodes h264: "));
+    for (int i = 0; i <= count; i++)
+        nv->encoder->close(encoders[i]);
+    /* A kept session makes way for one of another kind. */
+    struct gpu_device *device = hold_device();
+    params.no_fallback = true;
+    for (int i = 0; i < count; i++)
+        encoders[i] = open_encoder(&params);
+    for (int i = 0; i < count; i++)
+        nv->encoder->close(encoders[i]);
+    params.speed = 2;
+    for (int i = 0; i < count; i++)
+        encoders[i] = open_encoder(&params);
+    for (int i = 0; i < count; i++)
+        nv->encoder->close(encoders[i]);
+    gpu_close(&device);
+    buffer_unref(&header.extradata);
+}
+
+/* ---- failures -------------------------------------------------------------------------------- */
+
+/* Encodes until the end or an error; gives the error. */
+static int try_run(const struct frame_list *frames)
+{
+    const struct encoder_params params = rated("h264", 800000);
+    struct error err = {0};
+    struct packet pkt = {0};
+    void *enc = NULL;
+    int rc = nv->encoder->open(&enc, &params, &err);
+    for (size_t i = 0; rc == 0 && i <= frames->count;) {
+        rc = nv->encoder->send(enc, i < frames->count ? frames->items[i] : NULL, &err);
+        i += rc == 0;
+        while ((rc == 0 || rc == RGPU_ERROR_AGAIN) &&
+               (rc = nv->encoder->receive(enc, &pkt, &err)) == 0)
+            packet_done(&pkt);
+        rc = rc == RGPU_ERROR_AGAIN || rc == RGPU_ERROR_END ? 0 : rc;
+    }
+    if (rc != 0 && err.text[0] == 0)
+        fail_msg("%s without a text", rgpu_error_name(rc));
+    nv->encoder->close(enc);
+    return rc;
+}
+
+/* Each call fails once, at its first times: an error in one line, or none where nothing hangs on
+ * it; and nothing is left behind. */
+static void test_each_call_fails(void **state)
+{
+    static const char *const calls[] = {
+        "nvEncOpenEncodeSessionEx",
+        "nvEncGetEncodePresetConfigEx",
+        "nvEncInitializeEncoder",
+        "nvEncSetIOCudaStreams",
+        "nvEncCreateBitstreamBuffer",
+        "nvEncRegisterResource",
+        "nvEncMapInputResource",
+        "nvEncUnmapInputResource",
+        "nvEncEncodePicture",
+        "nvEncLockBitstream",
+        "nvEncUnlockBitstream",
+        "nvEncGetSequenceParams",
+        "nvEncUnregisterResource",
+        "nvEncDestroyBitstreamBuffer",
+        "nvEncDestroyEncoder",
+        "cuStreamCreate",
+        "cuEventCreate",
+        "cuMemAlloc_v2",
+        "cuMemHostAlloc",
+        "cuMemcpyHtoDAsync_v2",
+    };
+    static const int codes[] = {8 /* INVALID_PARAM */, 10 /* OUT_OF_MEMORY */, 20 /* GENERIC */};
+    (void)state;
+    need_nvenc();
+    if (!standin)
+        skip();
+    struct frame_list frames = {0};
+    make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 6, 4, &frames);
+    for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]); c++) {
+        const bool harmless = strstr(calls[c], "Destroy") || strstr(calls[c], "Unregister") ||
+                              strstr(calls[c], "Unmap");
+        const long before = driver_calls(calls[c]);
+        assert_int_equal(try_run(&frames), 0);
+        const long count = driver_calls(calls[c]) - before;
+        if (count == 0)
+            fail_msg("%s is not called", calls[c]);
+        for (long n = 1; n <= count && n <= 8; n++) {
+            driver_fail(calls[c], n, codes[n % 3]);
+            const int rc = try_run(&frames);
+            if ((rc == 0) != harmless || driver_violations() > 0)
+                fail_msg("call %ld of %s fails: %s, %u rules broken", n, calls[c],
+                         rgpu_error_name(rc), driver_violations());
+        }
+    }
+    frame_list_done(&frames);
+}
+
+static void test_dead_device(void **state)
+{
+    (void)state;
+    need_nvenc();
+    if (!standin)
+        skip();
+    const struct encoder_params params = rated("h264", 800000);
+    struct frame_list frames = {0};
+    struct packet pkt = {0};
+    struct error err = {0};
+    void *enc = open_encoder(&params);
+    int rc = 0;
+    make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 40, 5, &frames);
+    for (size_t i = 0; rc == 0 && i < frames.count; i++) {
+        if (i == 20)
+            driver_kill(0);
+        rc = nv->encoder->send(enc, frames.items[i], &err);
+        while ((rc == 0 || rc == RGPU_ERROR_AGAIN) &&
+               (rc = nv->encoder->receive(enc, &pkt, &err)) == 0)
+            packet_done(&pkt);
+        rc = rc == RGPU_ERROR_AGAIN ? 0 : rc;
+    }
+    assert_int_equal(rc, RGPU_ERROR_DEVICE);
+    nv->encoder->close(enc);
+    frame_list_done(&frames);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pictures_stay_on_the_device),
+        cmocka_unit_test(test_host_frames),
+        cmocka_unit_test(test_sessions_are_used_again),
+        cmocka_unit_test(test_rate_changes_without_a_key),
+        cmocka_unit_test(test_session_limit),
+        cmocka_unit_test(test_each_call_fails),
+    };
+    const struct CMUnitTest death[] = {cmocka_unit_test(test_dead_device)};
+    if (argc > 1 &&
+        !strcmp(argv[1], "death")) { /* without an end, at which its objects are missed */
+        const int failed = cmocka_run_group_tests(death, NULL, NULL);
+        fflush(NULL);
+        _exit(failed != 0 || driver_violations() > 0);
+    }
+    clip_dir_make();
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    clip_dir_remove();
+    return failed;
+}
