@@ -4,90 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gpu/resize.h"
-#include "gpu/stream.h"
+#include "gpu_bench.h"
 
-#define ARENA_BYTES ((size_t)768 << 20)
-#define STREAMS_MAX 8
-#define SKIPPED 77  /* exit code where there is no device */
 #define SURFACES 16 /* sources, and sets of outputs, that take turns: more than the L2 holds */
 #define LAUNCHES 2000
 #define ROUNDS 5 /* the best counts */
-
-struct bench {
-    struct gpu_device *device;
-    const struct gpu_driver *driver;
-    CUdeviceptr arena;
-    size_t used;
-    CUstream streams[STREAMS_MAX];
-    CUevent begin, end, joined[STREAMS_MAX];
-    uint32_t seed;
-    double copy_bytes_s;
-};
-
-static _Noreturn void die(const char *what, const char *why)
-{
-    fprintf(stderr, "%s: %s\n", what, why);
-    exit(1);
-}
-
-static void check(CUresult result, const char *what)
-{
-    struct error err = {0};
-    if (result != CUDA_SUCCESS) {
-        gpu_error(&err, result, what);
-        die("bench_resize_gpu", err.text);
-    }
-}
-
-static uint32_t next(struct bench *b, uint32_t limit)
-{
-    b->seed = b->seed * 1664525 + 1013904223;
-    return (b->seed >> 8) % limit;
-}
-
-/* ---- pictures -------------------------------------------------------------------------------- */
-
-/* A picture on the device and, where `host` is set, one like it on the host. */
-struct surface {
-    struct resize_picture device, host;
-    size_t bytes; /* of all planes */
-    uint8_t *memory;
-};
-
-static struct surface surface_new(struct bench *b, enum resize_format format, int width, int height,
-                                  int align, bool host)
-{
-    const bool words = format == RESIZE_P010 || format == RESIZE_I420P10;
-    const bool paired = format == RESIZE_NV12 || format == RESIZE_P010;
-    struct surface s = {0};
-    size_t at[3] = {0};
-    for (int p = 0; p < (paired ? 2 : 3); p++) {
-        const int columns = !p ? width : (width + 1) / 2 * (paired ? 2 : 1);
-        const int lines = p ? (height + 1) / 2 : height;
-        const int pitch = ((columns << words) + align - 1) / align * align;
-        at[p] = s.bytes;
-        s.device.pitch[p] = s.host.pitch[p] = pitch;
-        s.bytes += ((size_t)pitch * (size_t)lines + 255) / 256 * 256;
-    }
-    if (b->used + s.bytes > ARENA_BYTES)
-        die("bench_resize_gpu", "the pictures do not fit its memory");
-    s.memory = host ? calloc(1, s.bytes) : NULL;
-    if (host && !s.memory)
-        die("bench_resize_gpu", "out of memory");
-    for (int p = 0; p < (paired ? 2 : 3); p++) {
-        s.device.plane[p] = b->arena + b->used + at[p];
-        s.host.plane[p] = (uint64_t)(uintptr_t)(s.memory + at[p]);
-    }
-    b->used += s.bytes;
-    return s;
-}
 
 /* Detail and extremes: overshoot must be cut alike. */
 static void fill(struct bench *b, uint8_t *to, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        const uint32_t v = next(b, 1024);
+        const uint32_t v = bench_random(b, 1024);
         to[i] = (uint8_t)(v & 0x300 ? v : v & 1 ? 255 : 0);
     }
 }
@@ -96,34 +23,36 @@ static void fill(struct bench *b, uint8_t *to, size_t size)
 
 static struct resize_params random_params(struct bench *b)
 {
-    const int max = next(b, 6) ? 500 : 4096;
+    const int max = bench_random(b, 6) ? 500 : 4096;
     struct resize_params p = {
-        .width = 1 + (int)next(b, (uint32_t)max),
-        .height = 3 + (int)next(b, next(b, 6) ? 400 : 2200),
-        .format = next(b, 2) ? RESIZE_NV12 : RESIZE_P010,
-        .siting = {(int)next(b, 3), (int)next(b, 3)},
-        .interlaced = next(b, 4) == 0,
-        .full_range = next(b, 2),
-        .rungs_count = 1 + (int)next(b, 5),
+        .width = 1 + (int)bench_random(b, (uint32_t)max),
+        .height = 3 + (int)bench_random(b, bench_random(b, 6) ? 400 : 2200),
+        .format = bench_random(b, 2) ? RESIZE_NV12 : RESIZE_P010,
+        .siting = {(int)bench_random(b, 3), (int)bench_random(b, 3)},
+        .interlaced = bench_random(b, 4) == 0,
+        .full_range = bench_random(b, 2),
+        .rungs_count = 1 + (int)bench_random(b, 5),
     };
     for (int i = 0; i < p.rungs_count; i++) {
         struct resize_rung *r = &p.rungs[i];
-        const int part = 1 + (int)next(b, 31); /* of the source's size, or near it */
-        const bool grow = next(b, 6) == 0;
-        r->format = (enum resize_format)next(b, 4);
-        r->width = ((p.width + part - 1) / part * (grow ? 2 : 1) + 1 + (int)next(b, 9)) & ~1;
-        r->height = ((p.height + part - 1) / part * (grow ? 3 : 1) + 1 + (int)next(b, 9)) & ~1;
-        if (next(b, 8) == 0) {
+        const int part = 1 + (int)bench_random(b, 31); /* of the source's size, or near it */
+        const bool grow = bench_random(b, 6) == 0;
+        r->format = (enum resize_format)bench_random(b, 4);
+        r->width =
+            ((p.width + part - 1) / part * (grow ? 2 : 1) + 1 + (int)bench_random(b, 9)) & ~1;
+        r->height =
+            ((p.height + part - 1) / part * (grow ? 3 : 1) + 1 + (int)bench_random(b, 9)) & ~1;
+        if (bench_random(b, 8) == 0) {
             r->width = (p.width + 1) & ~1;
             r->height = (p.height + 1) & ~1;
         }
-        if (next(b, 4) == 0) {
+        if (bench_random(b, 4) == 0) {
             const int width = r->width;
             const int height = r->height;
-            r->width += 2 * (int)next(b, 50);
-            r->height += 4 * (int)next(b, 20);
-            r->area.x = (int)next(b, (uint32_t)(r->width - width) / 2 + 1) * 2;
-            r->area.y = (int)next(b, (uint32_t)(r->height - height) / 4 + 1) * 4;
+            r->width += 2 * (int)bench_random(b, 50);
+            r->height += 4 * (int)bench_random(b, 20);
+            r->area.x = (int)bench_random(b, (uint32_t)(r->width - width) / 2 + 1) * 2;
+            r->area.y = (int)bench_random(b, (uint32_t)(r->height - height) / 4 + 1) * 4;
             r->area.width = width;
             r->area.height = p.interlaced && height % 4 ? height + 2 : height;
             if (r->area.y + r->area.height > r->height)
@@ -146,10 +75,8 @@ static bool same(struct bench *b, const struct surface *s)
 {
     uint8_t *copy = malloc(s->bytes);
     if (!copy)
-        die("bench_resize_gpu", "out of memory");
-    check(b->driver->cuda->cuMemcpyDtoHAsync(copy, s->device.plane[0], s->bytes, b->streams[0]),
-          "copy to the host");
-    check(b->driver->cuda->cuStreamSynchronize(b->streams[0]), "copy to the host");
+        bench_die("pictures", "out of memory");
+    surface_download(b, s, copy);
     const bool equal = memcmp(copy, s->memory, s->bytes) == 0;
     for (size_t i = 0; !equal && i < s->bytes; i++)
         if (copy[i] != s->memory[i]) {
@@ -161,13 +88,6 @@ static bool same(struct bench *b, const struct surface *s)
     return equal;
 }
 
-static void upload(struct bench *b, const struct surface *s)
-{
-    check(
-        b->driver->cuda->cuMemcpyHtoDAsync(s->device.plane[0], s->memory, s->bytes, b->streams[0]),
-        "copy to the GPU");
-}
-
 /* Number of rungs that differ. */
 static int compare(struct bench *b, const struct resize_params *p)
 {
@@ -177,23 +97,23 @@ static int compare(struct bench *b, const struct resize_params *p)
     if (rc == RGPU_ERROR_UNSUPPORTED)
         return 0;
     if (rc)
-        die("resize_open", err.text);
+        bench_die("resize_open", err.text);
     b->used = 0;
     struct surface in = surface_new(b, p->format, p->width, p->height, 16, true);
     fill(b, in.memory, in.bytes);
-    upload(b, &in);
+    surface_upload(b, &in);
     struct surface out[RESIZE_RUNGS_MAX];
     struct resize_picture device[RESIZE_RUNGS_MAX], host[RESIZE_RUNGS_MAX];
     for (int i = 0; i < p->rungs_count; i++) {
         const struct resize_rung *r = &p->rungs[i];
-        out[i] = surface_new(b, r->format, r->width, r->height, 2 << next(b, 8), true);
-        upload(b, &out[i]);
+        out[i] = surface_new(b, r->format, r->width, r->height, 2 << bench_random(b, 8), true);
+        surface_upload(b, &out[i]);
         device[i] = out[i].device;
         host[i] = out[i].host;
     }
-    const uint32_t mask = (1u << p->rungs_count) - 1 - next(b, 2) * next(b, 2);
+    const uint32_t mask = (1u << p->rungs_count) - 1 - bench_random(b, 2) * bench_random(b, 2);
     if (resize_launch(resize, b->streams[0], &in.device, device, mask, &err))
-        die("resize_launch", err.text);
+        bench_die("resize_launch", err.text);
     resize_host(resize, &in.host, host, mask);
     int different = 0;
     for (int i = 0; i < p->rungs_count; i++) {
@@ -251,6 +171,7 @@ struct timing {
 };
 
 struct job {
+    struct bench *bench;
     struct resize *resize;
     uint32_t mask;
     struct resize_picture in[SURFACES], out[SURFACES][RESIZE_RUNGS_MAX];
@@ -259,7 +180,7 @@ struct job {
 
 static struct job job_open(struct bench *b, const struct timing *t)
 {
-    struct job job = {.mask = (1u << t->rungs_count) - 1};
+    struct job job = {.bench = b, .mask = (1u << t->rungs_count) - 1};
     struct resize_params p = {.width = t->width,
                               .height = t->height,
                               .format = t->from,
@@ -269,7 +190,7 @@ static struct job job_open(struct bench *b, const struct timing *t)
         p.rungs[i] = (struct resize_rung){t->sizes[i][0], t->sizes[i][1], t->to, {0}};
     struct error err = {0};
     if (resize_open(&job.resize, b->device, &p, &err))
-        die("resize_open", err.text);
+        bench_die("resize_open", err.text);
     b->used = 0;
     for (int s = 0; s < SURFACES; s++) {
         struct surface in = surface_new(b, t->from, t->width, t->height, 256, false);
@@ -284,52 +205,38 @@ static struct job job_open(struct bench *b, const struct timing *t)
     return job;
 }
 
-/* Queues launches to the streams in turn; gives microseconds of the GPU for each. */
-static double queue(struct bench *b, const struct job *job, int streams, int launches)
+static void launch(void *opaque, int stream, int n)
 {
-    const CudaFunctions *cuda = b->driver->cuda;
+    const struct job *job = opaque;
     struct error err = {0};
-    check(cuda->cuEventRecord(b->begin, b->streams[0]), "event");
-    for (int s = 1; s < streams; s++)
-        check(b->driver->cuStreamWaitEvent(b->streams[s], b->begin, 0), "wait");
-    for (int n = 0; n < launches; n++)
-        if (resize_launch(job->resize, b->streams[n % streams], &job->in[n % SURFACES],
-                          job->out[n % SURFACES], job->mask, &err))
-            die("resize_launch", err.text);
-    for (int s = 1; s < streams; s++) {
-        check(cuda->cuEventRecord(b->joined[s], b->streams[s]), "event");
-        check(b->driver->cuStreamWaitEvent(b->streams[0], b->joined[s], 0), "wait");
-    }
-    check(cuda->cuEventRecord(b->end, b->streams[0]), "event");
-    check(cuda->cuStreamSynchronize(b->streams[0]), "resize");
-    float ms = 0;
-    check(b->driver->cuEventElapsedTime(&ms, b->begin, b->end), "time");
-    return (double)ms * 1000 / launches;
+    if (resize_launch(job->resize, job->bench->streams[stream], &job->in[n % SURFACES],
+                      job->out[n % SURFACES], job->mask, &err))
+        bench_die("resize_launch", err.text);
 }
 
-static double best(struct bench *b, const struct job *job, int streams, int launches, int rounds)
+static double best(struct job *job, int streams, int launches, int rounds)
 {
     double us = 0;
     for (int i = 0; i < rounds; i++) {
-        const double t = queue(b, job, streams, launches);
+        const double t = bench_queue(job->bench, streams, launches, launch, job);
         us = i == 0 || t < us ? t : us;
     }
     return us;
 }
 
-static void time_one(struct bench *b, const struct timing *t)
+static void time_one(struct bench *b, const struct timing *t, double copy_bytes_s)
 {
     struct job job = job_open(b, t);
-    queue(b, &job, 1, 100);
-    const double alone = best(b, &job, 1, 1, 50);
-    const double queued = best(b, &job, 1, LAUNCHES, ROUNDS);
+    bench_queue(b, 1, 100, launch, &job);
+    const double alone = best(&job, 1, 1, 50);
+    const double queued = best(&job, 1, LAUNCHES, ROUNDS);
     double streams = 0;
-    for (int s = 2; s <= STREAMS_MAX; s *= 2) {
-        const double us = best(b, &job, s, LAUNCHES, ROUNDS);
+    for (int s = 2; s <= BENCH_STREAMS_MAX; s *= 2) {
+        const double us = best(&job, s, LAUNCHES, ROUNDS);
         streams = s == 2 || us < streams ? us : streams;
     }
     const double least = streams < queued ? streams : queued;
-    const double floor_us = job.bytes / b->copy_bytes_s * 1e6;
+    const double floor_us = job.bytes / copy_bytes_s * 1e6;
     printf("%-42s alone %6.2f us, queued %6.2f us, 2-8 streams %6.2f us | %5.2f MB, %6.1f GB/s, "
            "memory floor %5.2f us (%.2f of it)\n",
            t->name, alone, queued, streams, job.bytes / 1e6, job.bytes / least / 1e3, floor_us,
@@ -338,24 +245,27 @@ static void time_one(struct bench *b, const struct timing *t)
 }
 
 /* Bytes read and written a second by the driver's own copy. */
-static void measure_copy(struct bench *b)
+static double measure_copy(struct bench *b)
 {
     const CudaFunctions *cuda = b->driver->cuda;
-    const size_t half = ARENA_BYTES / 2;
+    double best_bytes_s = 0;
+    const size_t half = BENCH_ARENA_BYTES / 2;
     for (int i = 0; i < ROUNDS; i++) {
-        check(cuda->cuEventRecord(b->begin, b->streams[0]), "event");
-        check(cuda->cuMemcpyDtoDAsync(b->arena, b->arena + half, half, b->streams[0]), "copy");
-        check(cuda->cuEventRecord(b->end, b->streams[0]), "event");
-        check(cuda->cuStreamSynchronize(b->streams[0]), "copy");
+        bench_check(cuda->cuEventRecord(b->begin, b->streams[0]), "event");
+        bench_check(cuda->cuMemcpyDtoDAsync(b->arena, b->arena + half, half, b->streams[0]),
+                    "copy");
+        bench_check(cuda->cuEventRecord(b->end, b->streams[0]), "event");
+        bench_check(cuda->cuStreamSynchronize(b->streams[0]), "copy");
         float ms = 0;
-        check(b->driver->cuEventElapsedTime(&ms, b->begin, b->end), "time");
+        bench_check(b->driver->cuEventElapsedTime(&ms, b->begin, b->end), "time");
         const double rate = 2 * (double)half / (double)ms * 1000;
-        b->copy_bytes_s = rate > b->copy_bytes_s ? rate : b->copy_bytes_s;
+        best_bytes_s = rate > best_bytes_s ? rate : best_bytes_s;
     }
-    printf("device copy: %.0f GB/s read and written\n", b->copy_bytes_s / 1e9);
+    printf("device copy: %.0f GB/s read and written\n", best_bytes_s / 1e9);
+    return best_bytes_s;
 }
 
-static void time_all(struct bench *b)
+static void time_all(struct bench *b, double copy_bytes_s)
 {
     static const struct timing timings[] = {
         {"1080p nv12 -> 720 480 360 240 i420",
@@ -409,47 +319,10 @@ static void time_all(struct bench *b)
         {"720p nv12 -> 1080 i420", 1280, 720, RESIZE_NV12, RESIZE_I420, 1, {{1920, 1080}}},
     };
     for (size_t i = 0; i < sizeof(timings) / sizeof(timings[0]); i++)
-        time_one(b, &timings[i]);
+        time_one(b, &timings[i], copy_bytes_s);
 }
 
-/* ---- main ------------------------------------------------------------------------------------ */
-
-static void bench_open(struct bench *b, int index)
-{
-    struct error err = {0};
-    if (gpu_list(NULL, 0) == 0) {
-        gpu_driver(&b->driver, &err);
-        fprintf(stderr, "skipped: %s\n", err.text);
-        exit(SKIPPED);
-    }
-    if (gpu_open(&b->device, index, &err) || gpu_enter(b->device, &err))
-        die("gpu_open", err.text);
-    b->driver = gpu_device_driver(b->device);
-    const CudaFunctions *cuda = b->driver->cuda;
-    check(cuda->cuMemAlloc(&b->arena, ARENA_BYTES), "memory");
-    check(cuda->cuEventCreate(&b->begin, 0), "event");
-    check(cuda->cuEventCreate(&b->end, 0), "event");
-    for (int i = 0; i < STREAMS_MAX; i++)
-        if (gpu_stream_new(b->device, &b->streams[i], &err) ||
-            gpu_event_new(b->device, &b->joined[i], &err))
-            die("stream", err.text);
-    const struct gpu_info *info = gpu_device_info(b->device);
-    printf("%s, %d multiprocessors, seed %u\n", info->name, info->multiprocessors, b->seed);
-}
-
-static void bench_close(struct bench *b)
-{
-    const CudaFunctions *cuda = b->driver->cuda;
-    for (int i = 0; i < STREAMS_MAX; i++) {
-        gpu_event_free(b->device, &b->joined[i]);
-        gpu_stream_free(b->device, &b->streams[i]);
-    }
-    cuda->cuEventDestroy(b->begin);
-    cuda->cuEventDestroy(b->end);
-    cuda->cuMemFree(b->arena);
-    gpu_leave(b->device);
-    gpu_close(&b->device);
-}
+/* ---------------------------------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
 {
@@ -462,8 +335,7 @@ int main(int argc, char **argv)
     }
     bench_open(&b, index);
     const int different = compare_all(&b, runs);
-    measure_copy(&b);
-    time_all(&b);
+    time_all(&b, measure_copy(&b));
     bench_close(&b);
     return different ? 1 : 0;
 }

@@ -29,14 +29,17 @@ JOBS = {
 }
 
 
-def ffmpeg_command(film, out, rungs, speed):
+def ffmpeg_command(film, out, rungs, speed, program="ffmpeg", cuda=False):
+    """With `cuda` the GPU decodes and scales, and frames come down to x264."""
     names = [chr(ord("a") + i) for i in range(len(rungs))]
     graph = f"[0:v]split={len(rungs)}" + "".join(f"[{n}]" for n in names)
     for name, rung in zip(names, rungs):
         width, height, _ = RUNGS[rung]
-        graph += f";[{name}]" + (f"scale={width}:{height}:flags=bicubic" if height != 1080 else "null")
-        graph += f"[{name}o]"
-    command = ["ffmpeg", "-v", "error", "-y", "-i", film, "-filter_complex", graph]
+        scale = f"scale_cuda={width}:{height}" if cuda else f"scale={width}:{height}:flags=bicubic"
+        steps = ([scale] if height != 1080 else []) + (["hwdownload", "format=nv12"] if cuda else [])
+        graph += f";[{name}]" + (",".join(steps) or "null") + f"[{name}o]"
+    hardware = ["-hwaccel", "cuda", "-hwaccel_output_format", "cuda"] if cuda else []
+    command = [program, "-v", "error", "-y", *hardware, "-i", film, "-filter_complex", graph]
     for name in names:
         command += ["-map", f"[{name}o]"]
     command += ["-c:v", "libx264", "-preset", PRESETS[speed], "-sc_threshold", "0", "-g", "999999",
