@@ -55,19 +55,25 @@ static void lane_ended(void *opaque)
 
 /* ---- creating a job ------------------------------------------------------------------------ */
 
-/* Lanes that a CPU is best used with. One lane keeps the encoders' look-ahead in memory once and
- * does not decode joints twice; an encoder's own threads scale well to about eight processors.
- * Where one encoder is all there is, its threads wait for each other: a second lane has work
- * meanwhile. */
+/* Lanes that a device is best used with. One that encodes by itself has few sessions to give, and
+ * works on all rungs of a lane side by side. With the CPU's encoders one lane keeps their
+ * look-ahead in memory once and does not decode joints twice; but the threads of an encoder wait
+ * for each other, and four lanes keep sixteen processors busier than two (docs/PERFORMANCE.md);
+ * beyond that, memory counts. Where one encoder is all there is, a second lane has work meanwhile.
+ */
 static int slots_for(const struct node *node, const struct job_params *params)
 {
-    const int cores_per_lane = 8;
+    const int cores_per_lane = 4, cores_per_lane_many = 8, many = 4;
     int slots = params->slots;
     if (slots <= 0) {
         const int cores = params->threads > 0 ? params->threads : node->device.cores;
         const int least =
             params->renditions_count == 1 && cores > 1 && !params->low_latency ? 2 : 1;
         slots = cores / cores_per_lane;
+        if (node->device.kind != DEVICE_CPU && node->device.encodes)
+            slots = 1;
+        else if (slots > many)
+            slots = cores / cores_per_lane_many > many ? cores / cores_per_lane_many : many;
         if (slots < least)
             slots = least;
     }
@@ -243,6 +249,7 @@ static int find_device(const struct node_params *params, struct device_info *ret
     for (int i = 0; i < count && i < 64; i++) {
         if (devices[i].index == params->device) {
             *ret = devices[i];
+            backend->examine(ret);
             return 0;
         }
     }

@@ -429,16 +429,23 @@ static int devices(struct device_info *ret, int max)
     return 1;
 }
 
+static void examine(struct device_info *device)
+{
+    device->encodes = true;
+}
+
 const struct codec_backend *codec_backend(enum device_kind kind)
 {
     static const struct codec_backend with = {.name = "fake",
                                               .devices = devices,
+                                              .examine = examine,
                                               .decoder = &decoder,
                                               .scaler = &scaler,
                                               .encoder = &encoder,
                                               .deinterlacer = &filter};
     static const struct codec_backend without = {.name = "fake",
                                                  .devices = devices,
+                                                 .examine = examine,
                                                  .decoder = &decoder,
                                                  .scaler = &scaler,
                                                  .encoder = &encoder};
