@@ -1,5 +1,6 @@
 #include "codec/nv/nvenc_inputs.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "codec/nv/download.h"
@@ -117,10 +118,12 @@ static void interleave8(uint8_t *to, const uint8_t *u, const uint8_t *v, int cou
 }
 
 /* Ten bits from the bottom of a word to its top. */
-static void raise10(uint16_t *to, int step, const uint16_t *from, int count)
+static void raise10(void *line, int offset, int step, const void *samples, int count)
 {
+    uint16_t *to = line;
+    const uint16_t *from = samples;
     for (int x = 0; x < count; x++)
-        to[x * step] = (uint16_t)(from[x] << 6);
+        to[offset + x * step] = (uint16_t)(from[x] << 6);
 }
 
 static void interleave(uint8_t *to, size_t pitch, const struct frame *frame)
@@ -133,8 +136,8 @@ static void interleave(uint8_t *to, size_t pitch, const struct frame *frame)
         if (frame->format == PIXEL_YUV420P) {
             interleave8(line, u, v, width);
         } else {
-            raise10((uint16_t *)line, 2, (const uint16_t *)u, width);
-            raise10((uint16_t *)line + 1, 2, (const uint16_t *)v, width);
+            raise10(line, 0, 2, u, width);
+            raise10(line, 1, 2, v, width);
         }
     }
 }
@@ -142,12 +145,11 @@ static void interleave(uint8_t *to, size_t pitch, const struct frame *frame)
 /* The picture of a host frame as NVENC takes it. */
 static void arrange(const struct nvenc_inputs *in, const struct frame *frame, uint8_t *to)
 {
-    const size_t pitch = own_pitch(in), line = (size_t)(in->width * sample_bytes(in));
+    const size_t pitch = own_pitch(in), line = (size_t)in->width * (size_t)sample_bytes(in);
     uint8_t *chroma = to + pitch * (size_t)in->height;
     if (frame->format == PIXEL_YUV420P10) {
         for (int y = 0; y < in->height; y++)
-            raise10((uint16_t *)(to + (size_t)y * pitch), 1,
-                    (const uint16_t *)(frame->data[0] + y * frame->stride[0]), in->width);
+            raise10(to + (size_t)y * pitch, 0, 1, frame->data[0] + y * frame->stride[0], in->width);
     } else {
         copy_lines(to, pitch, frame, 0, line, in->height);
     }
@@ -166,7 +168,7 @@ static CUresult copy_plane(const struct nvenc_inputs *in, const struct frame *fr
                           .dstMemoryType = CU_MEMORYTYPE_DEVICE,
                           .dstDevice = to,
                           .dstPitch = own_pitch(in),
-                          .WidthInBytes = (size_t)(in->width * sample_bytes(in)),
+                          .WidthInBytes = (size_t)in->width * (size_t)sample_bytes(in),
                           .Height = (size_t)(plane ? in->height / 2 : in->height)};
     return gpu_device_driver(in->device)->cuda->cuMemcpy2DAsync(&copy, in->stream);
 }
@@ -280,6 +282,7 @@ int nvenc_input_map(struct nvenc_inputs *in, struct frame *frame, struct nvenc_i
                          frame->width, frame->height, info ? info->name : "(none)", in->width,
                          in->height, pixel_info(format_of(in))->name);
     int rc = provide(in, frame, &input, &block, &pitch, err);
+    assert(rc != 0 || block);
     if (rc == 0)
         rc = register_block(in, block, pitch, &input.registration, err);
     if (rc == 0)

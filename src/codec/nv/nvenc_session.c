@@ -221,7 +221,7 @@ static int open_handle(const struct gpu_encode *api, struct gpu_device *device, 
 static int make_slots(struct nvenc_session *s, struct error *err)
 {
     s->slots_count =
-        (uint64_t)(s->setup.delay_frames + s->setup.reorder_frames + NVENC_SLOTS_SPARE);
+        (uint64_t)s->setup.delay_frames + (uint64_t)s->setup.reorder_frames + NVENC_SLOTS_SPARE;
     s->slots = calloc(s->slots_count, sizeof(*s->slots));
     if (!s->slots) {
         s->slots_count = 0;
