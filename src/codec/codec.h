@@ -172,6 +172,8 @@ struct encoder_params {
     int threads;              /* 0: the encoder's own choice */
     bool low_latency;
     bool no_fallback;    /* UNSUPPORTED rather than another device's work */
+    bool joined;         /* other encoders make the rest of the stream, and all must be of one kind:
+                          * LIMIT where this kind can be had by them but not here */
     bool global_headers; /* parameter sets in the header too; they are repeated in band */
 };
 

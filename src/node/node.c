@@ -70,12 +70,12 @@ static int slots_for(const struct node *node, const struct job_params *params)
         const int least =
             params->renditions_count == 1 && cores > 1 && !params->low_latency ? 2 : 1;
         slots = cores / cores_per_lane;
-        if (node->device.kind != DEVICE_CPU && node->device.encodes)
-            slots = 1;
-        else if (slots > many)
+        if (slots > many)
             slots = cores / cores_per_lane_many > many ? cores / cores_per_lane_many : many;
         if (slots < least)
             slots = least;
+        if (node->device.kind != DEVICE_CPU && node->device.encodes)
+            slots = 1;
     }
     return slots < JOB_SLOTS_MAX ? slots : JOB_SLOTS_MAX;
 }
@@ -98,6 +98,7 @@ static void fill_session_params(struct node_job *job, struct job_params *params)
         .rising_times = params->streaming,
         .strip_dynamic_hdr = params->strip_dynamic_hdr,
         .no_fallback = params->no_fallback,
+        .joined = job->slots > 1,
         /* Lanes share the processors; one more each fills the gaps that joints leave. */
         .threads = job->slots > 1 ? threads / job->slots + 1 : threads,
     };

@@ -221,6 +221,7 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .gop_frames_usual = gop_frames(params->gop_us, cap.rates[i]),
             .low_latency = params->low_latency || r->low_latency,
             .no_fallback = params->no_fallback,
+            .joined = params->joined,
             .global_headers = true,
         };
         memcpy(e->codec, r->codec, sizeof(e->codec));

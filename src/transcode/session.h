@@ -66,6 +66,7 @@ struct session_params {
     bool rising_times; /* a frame that is not behind the one before is an error; else left out */
     bool strip_dynamic_hdr; /* else HDR10+ or Dolby Vision in the source is an error */
     bool no_fallback;       /* see decoder_params and encoder_params */
+    bool joined;            /* see encoder_params */
     int threads;            /* processors to count on, SESSION_THREADS_MAX at most; 0: all */
 };
 

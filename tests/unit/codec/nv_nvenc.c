@@ -384,6 +384,11 @@ static void test_session_limit(void **state)
     assert_non_null(strstr(err.text, "session"));
     assert_non_null(strstr(err.text, "--no-fallback"));
     params.no_fallback = false;
+    /* Not where others have the rest of the stream on NVENC. */
+    params.joined = true;
+    assert_int_equal(nv->encoder->open(&encoders[count], &params, &err), RGPU_ERROR_LIMIT);
+    assert_non_null(strstr(err.text, "--jobs"));
+    params.joined = false;
     encoders[count] = open_encoder(&params);
     nv->encoder->header(encoders[count], &header);
     assert_non_null(strstr(header.note, "the CPU encodes h264: "));
