@@ -61,8 +61,17 @@ static bool candidate(const char *name, int n, struct device_info *ret)
     return false;
 }
 
+/* A driver that does not start has no devices, and says why to who asks for one of them. */
 static int no_device(const char *name, struct error *err)
 {
+    const struct codec_backend *cuda = codec_backend(DEVICE_CUDA);
+    struct error why = {0};
+    void *held = NULL;
+    if (cuda && !is_any(name) && !strncmp(name, "cuda:", 5)) {
+        if (cuda->hold(atoi(name + 5), &held, &why) != 0)
+            return error_set(err, RGPU_ERROR_DEVICE, "%s", why.text);
+        cuda->release(held);
+    }
     return error_set(err, RGPU_ERROR_DEVICE,
                      "there is no device %s here; rgpu devices lists what there is",
                      is_any(name) ? "at all" : name);

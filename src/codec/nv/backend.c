@@ -27,8 +27,7 @@ static int devices(struct device_info *ret, int max)
 
 static void examine(struct device_info *device)
 {
-    device->encodes = nvenc_present(device->index);
-    device->remark = device->encodes ? NULL : "no NVENC: the CPU encodes";
+    device->encodes = nvenc_present(device->index, &device->remark);
 }
 
 /* A context that stays, with the kernels in it: else each decoder makes and drops one. */

@@ -29,7 +29,8 @@ void nv_download_close(struct nv_download **download); /* takes NULL, writes NUL
 int nv_download_run(struct nv_download *download, struct frame *source, uint32_t mask,
                     struct frame **ret, struct error *err);
 
-/* The block of device memory that a frame from here lies in; NULL: it does not, or is not from here.
+/* The block of device memory that a frame from here lies in; NULL: it does not, or is not from
+ * here.
  */
 const struct gpu_block *nv_frame_block(const struct frame *frame);
 

@@ -23,7 +23,11 @@ static int open_one(struct either *e, const struct decoder_params *params, struc
         e->ops = &cpu_decoder_ops;
         return cpu_decoder_ops.open(&e->decoder, params, err);
     }
-    return rc == 0 ? 0 : error_set(err, rc, "%s", e->why.text);
+    return rc == 0 ? 0
+                   : error_set(err, rc, "%s%s", e->why.text,
+                               rc == RGPU_ERROR_UNSUPPORTED
+                                   ? "; without --no-fallback the CPU decodes it"
+                                   : "");
 }
 
 static int either_open(void **ret, const struct decoder_params *params, struct error *err)

@@ -55,7 +55,8 @@ static int open_cpu(struct encoder *e, const struct encoder_params *params, cons
     host.format = nv_plain_format(params->format);
     e->ops = &cpu_encoder_ops;
     /* That a device has none at all is said where it is chosen. */
-    if (nvenc_present(params->device))
+    const char *said = NULL;
+    if (nvenc_present(params->device, &said))
         snprintf(e->note, sizeof(e->note), "the CPU encodes %s: %.380s", params->codec, why->text);
     return cpu_encoder_ops.open(&e->encoder, &host, err);
 }

@@ -1,6 +1,7 @@
 #include "codec/nv/nvenc.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ enum { CODECS_COUNT = 3 };
 static const char *const codecs[CODECS_COUNT] = {"h264", "hevc", "av1"};
 
 /* ---- what devices have ----------------------------------------------------------------------- */
+
+#define WHY_MAX (ERROR_TEXT_MAX + 32)
 
 struct ability {
     bool known;
@@ -67,9 +70,22 @@ static int codec_index(const char *codec)
     return -1;
 }
 
-bool nvenc_present(int device)
+bool nvenc_present(int device, const char **ret_why)
 {
-    return ability_at(device).rc == 0;
+    static char whys[GPU_DEVICES_MAX][WHY_MAX]; /* protected by the lock */
+    const struct ability a = ability_at(device);
+    if (a.rc == 0)
+        return true;
+    if (device < 0 || device >= GPU_DEVICES_MAX)
+        return false;
+    pthread_mutex_lock(&abilities_lock);
+    char *why = whys[device];
+    /* Written once: it may be read without the lock. */
+    if (!why[0])
+        snprintf(why, WHY_MAX, "the CPU encodes: %s", a.why.text);
+    *ret_why = why;
+    pthread_mutex_unlock(&abilities_lock);
+    return false;
 }
 
 enum pixel_format nvenc_device_format(int device, const char *codec, const char *profile,

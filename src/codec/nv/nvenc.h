@@ -6,8 +6,9 @@
 
 #include "codec/codec.h"
 
-/* Whether a device has NVENC at all, and its encoder for a codec; asked of the driver once. */
-bool nvenc_present(int device);
+/* Whether a device has NVENC at all; asked of the driver once. False: *ret_why says why not,
+ * static. */
+bool nvenc_present(int device, const char **ret_why);
 
 /* As encoder_ops.format: NV12 or P010. PIXEL_NONE where the device encodes no such thing: another
  * encoder may. */

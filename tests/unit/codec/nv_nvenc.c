@@ -34,7 +34,8 @@ static void need_nvenc(void)
 {
     nv = codec_backend(DEVICE_CUDA);
     cpu = codec_backend(DEVICE_CPU);
-    if (nv->devices(NULL, 0) == 0 || !nvenc_present(0)) {
+    const char *why = NULL;
+    if (nv->devices(NULL, 0) == 0 || !nvenc_present(0, &why)) {
         assert_null(getenv("RGPU_STANDIN"));
         skip();
     }
