@@ -2,16 +2,21 @@
  * a frame's ladder, what queueing it costs the host, and PSNR (pictures.h says of what).
  *
  * usage: bench_resize_peers [--device N] [--scale-cuda PTX] [--picture NV12]... [--time]
- * [--quality] both, unless one is asked for. PTX: of scale_cuda's kernels; bench/scale_cuda_ptx.py
- * takes it out of libavfilter. NPP is measured where its libraries are found. NV12: 1920x1080 raw
- * pictures, judged besides the program's own. bench_resize_peers [--device N] [--scale-cuda PTX]
- * --frames COUNT NAME only queues COUNT frames of ours, npp, npp-once or scale_cuda: for a profiler
- *        bench_resize_peers --write FOLDER
- *            the program's own pictures as raw NV12; needs no GPU, nor do the next two
- *        bench_resize_peers --judge NV12 WIDTH HEIGHT MADE...
- *            PSNR of raw NV12 pictures that others made of a 1920x1080 one
- *        bench_resize_peers --twin [NV12]...
- *            PSNR of ours alone, made on the host */
+ *                           [--quality]
+ *        bench_resize_peers [--device N] [--scale-cuda PTX] --frames COUNT NAME
+ *        bench_resize_peers --write FOLDER | --judge NV12 WIDTH HEIGHT MADE... | --twin [NV12]...
+ *
+ * --time, --quality: both, unless one is asked for. PTX: of scale_cuda's kernels, which
+ * bench/scale_cuda_ptx.py takes out of libavfilter. NPP is measured where its libraries are found.
+ * NV12: 1920x1080 raw pictures, judged besides the program's own.
+ *
+ * --frames: only queues COUNT frames of ours, npp, npp-once or scale_cuda, for a profiler.
+ *
+ * --write: the program's own pictures as raw NV12; needs no GPU, nor do the next two.
+ *
+ * --judge: PSNR of raw NV12 pictures that others made of a 1920x1080 one.
+ *
+ * --twin: PSNR of ours alone, made on the host. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -139,6 +139,17 @@ static void colours(AVCodecContext *av, const NV_ENC_CONFIG_H264_VUI_PARAMETERS 
     av->colorspace = (enum AVColorSpace)vui->colourMatrix;
 }
 
+/* Of samples, from the whole picture's; square ones are not said. */
+static void aspect(AVCodecContext *av, const NV_ENC_INITIALIZE_PARAMS *init)
+{
+    AVRational ret = {0, 1};
+    if (init->darWidth > 0 && init->darHeight > 0)
+        av_reduce(&ret.num, &ret.den, (int64_t)init->darWidth * init->encodeHeight,
+                  (int64_t)init->darHeight * init->encodeWidth, UINT16_MAX);
+    if (ret.num != ret.den)
+        av->sample_aspect_ratio = ret;
+}
+
 /* In bits of the encoder's own time: a frame rate that has changed since is one of the rates. */
 static void rate_set(struct nvenc_codec *codec, const struct nvenc_rate *rate)
 {
@@ -257,6 +268,7 @@ static bool codec_start(struct nvenc_codec *codec, const NV_ENC_INITIALIZE_PARAM
     if (common.level > 0)
         av->level = (int)common.level;
     colours(av, &common.vui);
+    aspect(av, init);
     rate_mode(codec, init, config);
     av_opt_set(av->priv_data, "preset", speed_of(init), 0);
     av_opt_set(av->priv_data, "tune", "zerolatency", 0);

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include <rgpu/transcode.h>
 
 #include "films.h"
+#include "support/driver_faults.h"
 
 #define LINES_MAX 64
 
@@ -34,19 +34,13 @@ static void keep_line(void *opaque, enum rgpu_log_level level, const char *line)
     pthread_mutex_unlock(&lines_lock);
 }
 
-/* Makes a call into the stand-in of the driver fail; without one the test is skipped. */
-static void (*fail_call)(const char *name, long nth, int code);
-
+/* Without the stand-in of the driver the test is skipped. */
 static void need_standin(void)
 {
     if (!getenv("RGPU_STANDIN"))
         skip();
-    rgpu_devices(NULL, 0, sizeof(struct rgpu_device_info));
-    void *library = dlopen("libstandin.so", RTLD_LAZY | RTLD_NOLOAD);
-    assert_non_null(library);
-    *(void **)(void *)&fail_call = dlsym(library, "standin_fail");
-    assert_non_null(fail_call);
-    dlclose(library);
+    rgpu_devices(NULL, 0, sizeof(struct rgpu_device_info)); /* loads it */
+    assert_true(driver_faults_bind());
     lines_count = 0;
 }
 
@@ -170,7 +164,7 @@ static void test_auto_goes_on_without_the_gpu(void **state)
     need_standin();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         print_message("%s gives %d\n", cases[i].call, cases[i].code);
-        fail_call(cases[i].call, 1, cases[i].code);
+        driver_fail(cases[i].call, 1, cases[i].code);
         if (transcode_on("auto", device, message) != 0)
             fail_msg("%s", message);
         assert_string_equal(device, "cpu");
@@ -179,7 +173,7 @@ static void test_auto_goes_on_without_the_gpu(void **state)
         assert_non_null(strstr(lines[0], cases[i].why));
         assert_ptr_equal(strstr(lines[1], "device cpu: "), lines[1]);
         /* Who asks for the GPU is to have it, or to know. */
-        fail_call(cases[i].call, 1, cases[i].code);
+        driver_fail(cases[i].call, 1, cases[i].code);
         assert_int_equal(transcode_on("cuda:0", device, message), RGPU_ERROR_DEVICE);
         assert_non_null(strstr(message, cases[i].why));
         assert_int_equal(lines_count, 0);
@@ -204,16 +198,16 @@ static void test_streams_and_measurements_alike(void **state)
     int count = 0;
     (void)state;
     need_standin();
-    fail_call(RETAIN, 1, UNAVAILABLE);
+    driver_fail(RETAIN, 1, UNAVAILABLE);
     assert_int_equal(open_raw(NULL, message), 0);
     assert_int_equal(lines_count, 1);
     assert_ptr_equal(strstr(lines[0], "device cuda:0 is left out: "), lines[0]);
-    fail_call(RETAIN, 1, UNAVAILABLE);
+    driver_fail(RETAIN, 1, UNAVAILABLE);
     assert_int_equal(open_raw("cuda:0", message), RGPU_ERROR_DEVICE);
     assert_non_null(strstr(message, "cuda:0"));
-    fail_call(RETAIN, 1, UNAVAILABLE);
+    driver_fail(RETAIN, 1, UNAVAILABLE);
     assert_int_equal(rgpu_bench("auto", 0.001, stop, &count, NULL, 0), RGPU_ERROR_CANCELLED);
-    fail_call(RETAIN, 1, UNAVAILABLE);
+    driver_fail(RETAIN, 1, UNAVAILABLE);
     assert_int_equal(rgpu_bench("cuda:0", 0.001, stop, &count, message, sizeof(message)),
                      RGPU_ERROR_DEVICE);
     assert_non_null(strstr(message, "cuda:0"));
@@ -239,7 +233,7 @@ static void test_a_list_says_why(void **state)
     struct rgpu_device_info devices[2];
     (void)state;
     need_standin();
-    fail_call(RETAIN, 1, UNAVAILABLE);
+    driver_fail(RETAIN, 1, UNAVAILABLE);
     assert_int_equal(rgpu_devices(devices, 2, sizeof(devices[0])), 2);
     assert_string_equal(devices[0].name, "cuda:0");
     assert_string_equal(devices[0].decoders, "");
