@@ -32,7 +32,8 @@ struct rgpu_device_info {
 };
 
 /* Fills at most `max` entries and returns how many devices there are; negative: an error. `size` is
- * sizeof(struct rgpu_device_info). */
+ * sizeof(struct rgpu_device_info). Opens each GPU for a moment and watches the CPU for 0.1 s: may
+ * take a second. */
 RGPU_API int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size);
 
 /* One figure of rgpu_bench. */

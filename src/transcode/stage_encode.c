@@ -168,13 +168,16 @@ static int close_encoder(struct encode_stage *e, struct error *err)
 static int change_rate(struct encode_stage *e, int permille, struct error *err)
 {
     const struct encoder_ops *ops = e->session->backend->encoder;
+    struct error why = {0};
     int r = ops->rate ? ops->rate(e->encoder, target_bps(e, permille), e->params.bit_rate_max_bps,
-                                  e->params.vbv_bits, err)
+                                  e->params.vbv_bits, &why)
                       : RGPU_ERROR_UNSUPPORTED;
     if (r == RGPU_ERROR_UNSUPPORTED)
         return close_encoder(e, err);
-    if (r)
+    if (r) {
+        error_set(err, r, "%s", why.text);
         return name_error(e, r, err);
+    }
     e->permille = permille;
     return 0;
 }
