@@ -10,7 +10,8 @@
 #include "api/device.h"
 #include "base/clock.h"
 
-#define SOURCE_FRAMES 32 /* played forwards and backwards, so that motion never jumps */
+#define BY_CPU ", by the CPU" /* behind what a GPU does not do itself */
+#define SOURCE_FRAMES 32      /* played forwards and backwards, so that motion never jumps */
 #define PACKETS_MAX 256
 #define DECODED_MAX 4
 
@@ -158,6 +159,15 @@ static int encode_film(struct bench *b, void *encoder, const struct watch *watch
     return ret == 0 ? drain_packets(b, encoder, frames, err) : ret;
 }
 
+/* Whether the device gives this encode to the CPU. */
+static bool encodes_elsewhere(const struct bench *b, void *encoder)
+{
+    struct encoder_header header = {0};
+    b->backend->encoder->header(encoder, &header);
+    buffer_unref(&header.extradata);
+    return !b->device.info.encodes || header.note[0];
+}
+
 static int bench_encode(struct bench *b, const char *codec, int width, int height, int speed,
                         struct error *err)
 {
@@ -182,7 +192,8 @@ static int bench_encode(struct bench *b, const char *codec, int width, int heigh
         return ret;
     int64_t frames = 0;
     char what[64];
-    snprintf(what, sizeof(what), "encode %s p%d", codec, speed);
+    snprintf(what, sizeof(what), "encode %s p%d%s", codec, speed,
+             encodes_elsewhere(b, encoder) ? BY_CPU : "");
     free_packets(b);
     const struct watch watch = watch_start();
     ret = encode_film(b, encoder, &watch, &frames, err);
@@ -255,9 +266,11 @@ static int bench_decode(struct bench *b, const char *codec, int width, int heigh
         return ret;
     int64_t frames = 0;
     char what[64];
-    snprintf(what, sizeof(what), "decode %s", codec);
+    struct decoder_stats stats;
     const struct watch watch = watch_start();
     ret = decode_film(b, decoder, &watch, &frames, err);
+    b->backend->decoder->stats(decoder, &stats);
+    snprintf(what, sizeof(what), "decode %s%s", codec, stats.note[0] ? BY_CPU : "");
     b->backend->decoder->close(decoder);
     return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
 }
