@@ -8,9 +8,10 @@
 
 /* ---- registrations --------------------------------------------------------------------------- */
 
-static void unregister(struct nvenc_inputs *in, struct nvenc_registration *r)
+static void unregister(struct nvenc_inputs *in, struct nvenc_registration *r, bool inside)
 {
-    in->api->functions.nvEncUnregisterResource(in->session, r->handle);
+    if (inside)
+        in->api->functions.nvEncUnregisterResource(in->session, r->handle);
     gpu_pool_free(&r->pool);
     *r = (struct nvenc_registration){0};
 }
@@ -27,7 +28,7 @@ static struct nvenc_registration *free_entry(struct nvenc_inputs *in)
             oldest = r;
     }
     if (oldest)
-        unregister(in, oldest);
+        unregister(in, oldest, true);
     return oldest;
 }
 
@@ -117,10 +118,12 @@ static void interleave8(uint8_t *to, const uint8_t *u, const uint8_t *v, int cou
 }
 
 /* Ten bits from the bottom of a word to its top. */
-static void raise10(uint16_t *to, int step, const uint16_t *from, int count)
+static void raise10(void *to, int step, const void *from, int count)
 {
+    uint16_t *words = to;
+    const uint16_t *samples = from;
     for (int x = 0; x < count; x++)
-        to[x * step] = (uint16_t)(from[x] << 6);
+        words[x * step] = (uint16_t)(samples[x] << 6);
 }
 
 static void interleave(uint8_t *to, size_t pitch, const struct frame *frame)
@@ -133,8 +136,8 @@ static void interleave(uint8_t *to, size_t pitch, const struct frame *frame)
         if (frame->format == PIXEL_YUV420P) {
             interleave8(line, u, v, width);
         } else {
-            raise10((uint16_t *)line, 2, (const uint16_t *)u, width);
-            raise10((uint16_t *)line + 1, 2, (const uint16_t *)v, width);
+            raise10(line, 2, u, width);
+            raise10(line + sizeof(uint16_t), 2, v, width);
         }
     }
 }
@@ -146,8 +149,7 @@ static void arrange(const struct nvenc_inputs *in, const struct frame *frame, ui
     uint8_t *chroma = to + pitch * (size_t)in->height;
     if (frame->format == PIXEL_YUV420P10) {
         for (int y = 0; y < in->height; y++)
-            raise10((uint16_t *)(to + (size_t)y * pitch), 1,
-                    (const uint16_t *)(frame->data[0] + y * frame->stride[0]), in->width);
+            raise10(to + (size_t)y * pitch, 1, frame->data[0] + y * frame->stride[0], in->width);
     } else {
         copy_lines(to, pitch, frame, 0, line, in->height);
     }
@@ -171,6 +173,7 @@ static CUresult copy_plane(const struct nvenc_inputs *in, const struct frame *fr
     return gpu_device_driver(in->device)->cuda->cuMemcpy2DAsync(&copy, in->stream);
 }
 
+/* Waits for the copy: a decoder has few pictures to give, and NVENC may hold many. */
 static int copy_device(const struct nvenc_inputs *in, const struct frame *frame,
                        const struct gpu_block *block, struct error *err)
 {
@@ -183,6 +186,8 @@ static int copy_device(const struct nvenc_inputs *in, const struct frame *frame,
     if (result == CUDA_SUCCESS)
         result =
             copy_plane(in, frame, 1, block->address + (size_t)own_pitch(in) * (size_t)in->height);
+    if (result == CUDA_SUCCESS)
+        result = driver->cuda->cuStreamSynchronize(in->stream);
     return result == CUDA_SUCCESS ? 0 : gpu_error(err, result, "copying a picture for NVENC");
 }
 
@@ -245,8 +250,6 @@ static int provide(struct nvenc_inputs *in, struct frame *frame, struct nvenc_in
         return 0;
     }
     int rc = get_own(in, host, input, err);
-    if (rc == 0 && !host)
-        input->frame = frame_ref(frame);
     if (rc == 0)
         rc = host ? copy_host(in, frame, input, err) : copy_device(in, frame, input->block, err);
     *ret = input->block;
@@ -300,17 +303,22 @@ void nvenc_input_unmap(struct nvenc_inputs *in, struct nvenc_input *input, bool 
     }
     if (!encoded && (input->block || input->frame))
         gpu_device_driver(in->device)->cuda->cuStreamSynchronize(in->stream);
+    nvenc_input_drop(input);
+}
+
+void nvenc_input_drop(struct nvenc_input *input)
+{
     frame_unref(&input->frame);
     gpu_block_release(&input->pinned);
     gpu_block_release(&input->block);
     *input = (struct nvenc_input){0};
 }
 
-void nvenc_inputs_clear(struct nvenc_inputs *in)
+void nvenc_inputs_clear(struct nvenc_inputs *in, bool inside)
 {
     for (int i = 0; i < NVENC_REGISTERED_MAX; i++)
         if (in->registered[i].handle)
-            unregister(in, &in->registered[i]);
+            unregister(in, &in->registered[i], inside);
     gpu_pool_free(&in->own);
     gpu_pool_free(&in->pinned);
 }
