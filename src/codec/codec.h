@@ -173,7 +173,7 @@ struct encoder_params {
     bool low_latency;
     bool no_fallback;    /* UNSUPPORTED rather than another device's work */
     bool joined;         /* other encoders make the rest of the stream, and all must be of one kind:
-                          * LIMIT where this kind can be had by them but not here */
+                          * DEVICE where they can have this kind and this one cannot */
     bool global_headers; /* parameter sets in the header too; they are repeated in band */
 };
 

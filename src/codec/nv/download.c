@@ -210,9 +210,9 @@ void nv_download_close(struct nv_download **download)
         gpu_stream_free(d->device, &d->stream);
         for (int i = 0; i < DOWNLOAD_FLIGHTS; i++)
             gpu_event_free(d->device, &d->flights[i].done);
-        resize_close(&d->resize);
         gpu_leave(d->device);
     }
+    resize_close(&d->resize);
     for (int i = 0; i < DOWNLOAD_FLIGHTS; i++)
         clear_flight(&d->flights[i]);
     for (int i = 0; i < RENDITIONS_MAX; i++) {

@@ -74,7 +74,7 @@ bool nvenc_present(int device, const char **ret_why)
 {
     static char whys[GPU_DEVICES_MAX][WHY_MAX]; /* protected by the lock */
     const struct ability a = ability_at(device);
-    if (a.rc == 0)
+    if (a.rc == 0 || a.rc == RGPU_ERROR_LIMIT) /* others have all its sessions */
         return true;
     if (device < 0 || device >= GPU_DEVICES_MAX)
         return false;

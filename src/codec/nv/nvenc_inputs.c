@@ -5,13 +5,12 @@
 
 #include "codec/nv/download.h"
 
-#define PITCH_ALIGN GPU_PITCH_ALIGN
-
 /* ---- registrations --------------------------------------------------------------------------- */
 
-static void unregister(struct nvenc_inputs *in, struct nvenc_registration *r)
+static void unregister(struct nvenc_inputs *in, struct nvenc_registration *r, bool inside)
 {
-    in->api->functions.nvEncUnregisterResource(in->session, r->handle);
+    if (inside)
+        in->api->functions.nvEncUnregisterResource(in->session, r->handle);
     gpu_pool_free(&r->pool);
     *r = (struct nvenc_registration){0};
 }
@@ -28,7 +27,7 @@ static struct nvenc_registration *free_entry(struct nvenc_inputs *in)
             oldest = r;
     }
     if (oldest)
-        unregister(in, oldest);
+        unregister(in, oldest, true);
     return oldest;
 }
 
@@ -80,7 +79,7 @@ static int sample_bytes(const struct nvenc_inputs *in)
 static uint32_t own_pitch(const struct nvenc_inputs *in)
 {
     const uint32_t line = (uint32_t)(in->width * sample_bytes(in));
-    return (line + PITCH_ALIGN - 1) / PITCH_ALIGN * PITCH_ALIGN;
+    return (line + GPU_PITCH_ALIGN - 1) / GPU_PITCH_ALIGN * GPU_PITCH_ALIGN;
 }
 
 static size_t own_size(const struct nvenc_inputs *in)
@@ -173,6 +172,7 @@ static CUresult copy_plane(const struct nvenc_inputs *in, const struct frame *fr
     return gpu_device_driver(in->device)->cuda->cuMemcpy2DAsync(&copy, in->stream);
 }
 
+/* Waits for the copy: a decoder has few pictures to give, and NVENC may hold many. */
 static int copy_device(const struct nvenc_inputs *in, const struct frame *frame,
                        const struct gpu_block *block, struct error *err)
 {
@@ -185,6 +185,8 @@ static int copy_device(const struct nvenc_inputs *in, const struct frame *frame,
     if (result == CUDA_SUCCESS)
         result =
             copy_plane(in, frame, 1, block->address + (size_t)own_pitch(in) * (size_t)in->height);
+    if (result == CUDA_SUCCESS)
+        result = driver->cuda->cuStreamSynchronize(in->stream);
     return result == CUDA_SUCCESS ? 0 : gpu_error(err, result, "copying a picture for NVENC");
 }
 
@@ -214,6 +216,7 @@ static bool fits(const struct nvenc_inputs *in, const struct frame *frame)
     const enum pixel_format format = format_of(in);
     const enum pixel_format planar = format == PIXEL_NV12 ? PIXEL_YUV420P : PIXEL_YUV420P10;
     return frame->width == in->width && frame->height == in->height &&
+           (frame->place == PLACE_HOST || frame->device == gpu_device_info(in->device)->index) &&
            (frame->format == format || (frame->place == PLACE_HOST && frame->format == planar));
 }
 
@@ -247,8 +250,6 @@ static int provide(struct nvenc_inputs *in, struct frame *frame, struct nvenc_in
         return 0;
     }
     int rc = get_own(in, host, input, err);
-    if (rc == 0 && !host)
-        input->frame = frame_ref(frame);
     if (rc == 0)
         rc = host ? copy_host(in, frame, input, err) : copy_device(in, frame, input->block, err);
     *ret = input->block;
@@ -303,17 +304,22 @@ void nvenc_input_unmap(struct nvenc_inputs *in, struct nvenc_input *input, bool 
     }
     if (!encoded && (input->block || input->frame))
         gpu_device_driver(in->device)->cuda->cuStreamSynchronize(in->stream);
+    nvenc_input_drop(input);
+}
+
+void nvenc_input_drop(struct nvenc_input *input)
+{
     frame_unref(&input->frame);
     gpu_block_release(&input->pinned);
     gpu_block_release(&input->block);
     *input = (struct nvenc_input){0};
 }
 
-void nvenc_inputs_clear(struct nvenc_inputs *in)
+void nvenc_inputs_clear(struct nvenc_inputs *in, bool inside)
 {
     for (int i = 0; i < NVENC_REGISTERED_MAX; i++)
         if (in->registered[i].handle)
-            unregister(in, &in->registered[i]);
+            unregister(in, &in->registered[i], inside);
     gpu_pool_free(&in->own);
     gpu_pool_free(&in->pinned);
 }

@@ -53,7 +53,10 @@ int nvenc_input_map(struct nvenc_inputs *in, struct frame *frame, struct nvenc_i
  * is waited for. */
 void nvenc_input_unmap(struct nvenc_inputs *in, struct nvenc_input *input, bool encoded);
 
-/* Forgets all memory; nothing is mapped any more. */
-void nvenc_inputs_clear(struct nvenc_inputs *in);
+/* The same where the context is lost, and with it what NVENC had: gives back what is held. */
+void nvenc_input_drop(struct nvenc_input *input);
+
+/* Forgets all memory; nothing is mapped any more. `inside`: within the context; else it is lost. */
+void nvenc_inputs_clear(struct nvenc_inputs *in, bool inside);
 
 #endif

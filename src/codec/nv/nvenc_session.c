@@ -158,11 +158,13 @@ static void destroy(void *object, bool inside)
         packet_done(&s->slots[i].packet);
         if (inside)
             nvenc_input_unmap(&s->inputs, &s->slots[i].input, false);
+        else
+            nvenc_input_drop(&s->slots[i].input);
         if (inside && s->slots[i].bitstream)
             api_of(s)->nvEncDestroyBitstreamBuffer(s->handle, s->slots[i].bitstream);
     }
+    nvenc_inputs_clear(&s->inputs, inside);
     if (inside) {
-        nvenc_inputs_clear(&s->inputs);
         if (s->handle)
             api_of(s)->nvEncDestroyEncoder(s->handle);
         gpu_stream_free(s->device, &s->stream);
@@ -182,12 +184,11 @@ static size_t key_of(const struct encoder_params *p, char key[GPU_IDLE_KEY_MAX])
     const struct color *c = &p->color;
     const int n = snprintf(
         key, GPU_IDLE_KEY_MAX,
-        "%s %s %dx%d %d %d/%d %d:%d color %d %d %d %d %d field %d rate %d q%d p%d b%d gop %d%s",
-        p->codec, p->profile, p->width, p->height, (int)p->format, p->frame_rate.num,
-        p->frame_rate.den, p->sample_aspect.num, p->sample_aspect.den, (int)c->primaries,
-        (int)c->transfer, (int)c->matrix, (int)c->range, (int)c->chroma, (int)p->field_order,
-        (int)p->rate, p->quality, p->speed, p->bframes, p->gop_frames_usual,
-        p->low_latency ? " low" : "");
+        "%s %s %dx%d %d %d/%d %d:%d color %d %d %d %d %d field %d rate %d q%d p%d b%d%s", p->codec,
+        p->profile, p->width, p->height, (int)p->format, p->frame_rate.num, p->frame_rate.den,
+        p->sample_aspect.num, p->sample_aspect.den, (int)c->primaries, (int)c->transfer,
+        (int)c->matrix, (int)c->range, (int)c->chroma, (int)p->field_order, (int)p->rate,
+        p->quality, p->speed, p->bframes, p->low_latency ? " low" : "");
     return n < GPU_IDLE_KEY_MAX ? (size_t)n : GPU_IDLE_KEY_MAX;
 }
 
@@ -284,26 +285,21 @@ static int reconfigure(struct nvenc_session *s, const struct encoder_params *par
                                       .forceIDR = reset};
     const NVENCSTATUS status = api_of(s)->nvEncReconfigureEncoder(s->handle, &call);
     if (status != NV_ENC_SUCCESS)
-        return gpu_encode_error(err, status, "giving NVENC another bit rate", s->handle);
+        return gpu_encode_error(err, status, "setting up NVENC anew", s->handle);
     s->params = *params;
     s->setup = setup;
     s->setup.init.encodeConfig = &s->setup.config;
     return 0;
 }
 
-static bool same_rates(const struct encoder_params *a, const struct encoder_params *b)
-{
-    return a->bit_rate_bps == b->bit_rate_bps && a->bit_rate_max_bps == b->bit_rate_max_bps &&
-           a->vbv_bits == b->vbv_bits;
-}
-
-/* A kept session that does what is asked for, or NULL. */
+/* A kept session that does what is asked for, or NULL. Always reset, also for the same rates: what
+ * its rate control knows is of another stream. */
 static struct nvenc_session *take_kept(struct gpu_device *device,
                                        const struct encoder_params *params)
 {
     char key[GPU_IDLE_KEY_MAX];
     struct nvenc_session *s = gpu_idle_take(device, &kept, key, key_of(params, key));
-    if (s && !same_rates(params, &s->params) && reconfigure(s, params, true, NULL) != 0) {
+    if (s && reconfigure(s, params, true, NULL) != 0) {
         destroy(s, true);
         return NULL;
     }
@@ -344,8 +340,11 @@ int nvenc_session_open(struct nvenc_session **ret, struct gpu_device *device,
     if (rc != 0)
         return rc;
     *ret = take_kept(device, params);
-    if (!*ret)
-        rc = open_new(ret, device, params, caps, err);
+    if (!*ret) {
+        do {
+            rc = open_new(ret, device, params, caps, err);
+        } while (rc == RGPU_ERROR_MEMORY && gpu_idle_evict(device, NULL));
+    }
     gpu_leave(device);
     return rc;
 }
@@ -363,6 +362,16 @@ static void reap(struct nvenc_session *s)
     }
 }
 
+static NVENCSTATUS encode(struct nvenc_session *s, NV_ENC_PIC_PARAMS *pic)
+{
+    for (int i = 0;; i++) {
+        const NVENCSTATUS status = api_of(s)->nvEncEncodePicture(s->handle, pic);
+        if (status != NV_ENC_ERR_ENCODER_BUSY || i == BUSY_RETRIES)
+            return status;
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_RETRY_NS}, NULL);
+    }
+}
+
 /* Tells NVENC that nothing follows: it gives what it holds back. */
 static bool send_end(struct nvenc_session *s)
 {
@@ -371,7 +380,7 @@ static bool send_end(struct nvenc_session *s)
     s->finished = true;
     if (s->submitted == 0)
         return true;
-    if (api_of(s)->nvEncEncodePicture(s->handle, &end) != NV_ENC_SUCCESS) {
+    if (encode(s, &end) != NV_ENC_SUCCESS) {
         s->broken = true;
         return false;
     }
@@ -399,7 +408,7 @@ static bool empty(struct nvenc_session *s)
     reap(s);
     s->finished = false;
     if (whole)
-        nvenc_inputs_clear(&s->inputs);
+        nvenc_inputs_clear(&s->inputs, true);
     return whole;
 }
 
@@ -482,14 +491,14 @@ static NV_ENC_PIC_STRUCT fields_of(const struct nvenc_session *s, const struct f
     return top ? NV_ENC_PIC_STRUCT_FIELD_TOP_BOTTOM : NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP;
 }
 
-static NVENCSTATUS encode(struct nvenc_session *s, NV_ENC_PIC_PARAMS *pic)
+/* With the lock held, after a success: the packets that are due. NVENC has begun all pictures but
+ * those that it looks ahead at. */
+static void allow_packets(struct nvenc_session *s)
 {
-    for (int i = 0;; i++) {
-        const NVENCSTATUS status = api_of(s)->nvEncEncodePicture(s->handle, pic);
-        if (status != NV_ENC_ERR_ENCODER_BUSY || i == BUSY_RETRIES)
-            return status;
-        nanosleep(&(struct timespec){.tv_nsec = BUSY_RETRY_NS}, NULL);
-    }
+    const uint64_t ahead = s->setup.config.rcParams.lookaheadDepth;
+    if (s->submitted > s->lockable + ahead)
+        s->lockable = s->submitted - ahead;
+    pthread_cond_signal(&s->work);
 }
 
 static int submit(struct nvenc_session *s, struct frame *frame, bool key, struct nvenc_sei *sei,
@@ -526,8 +535,7 @@ static int submit(struct nvenc_session *s, struct frame *frame, bool key, struct
     slot->inside = true;
     s->submitted++;
     if (status == NV_ENC_SUCCESS)
-        s->lockable = s->submitted;
-    pthread_cond_signal(&s->work);
+        allow_packets(s);
     pthread_mutex_unlock(&s->lock);
     return 0;
 }
@@ -566,6 +574,12 @@ int nvenc_session_finish(struct nvenc_session *s, struct error *err)
         rc = error_set(err, RGPU_ERROR_DEVICE, "NVENC does not give what it holds back");
     gpu_leave(s->device);
     return rc;
+}
+
+static bool same_rates(const struct encoder_params *a, const struct encoder_params *b)
+{
+    return a->bit_rate_bps == b->bit_rate_bps && a->bit_rate_max_bps == b->bit_rate_max_bps &&
+           a->vbv_bits == b->vbv_bits;
 }
 
 int nvenc_session_rate(struct nvenc_session *s, int64_t bit_rate_bps, int64_t bit_rate_max_bps,

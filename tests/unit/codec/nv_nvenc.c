@@ -16,6 +16,7 @@
 #include "codec/nv/nvenc.h"
 #include "codec/nv/plain.h"
 #include "gpu/device.h"
+#include "gpu/encode.h"
 #include "support/clip.h"
 #include "support/coding.h"
 #include "support/driver_faults.h"
@@ -228,6 +229,45 @@ static void test_pictures_stay_on_the_device(void **state)
     clip_done(&clip);
 }
 
+/* NVENC looks ahead at more pictures than a decoder has to give. */
+static void test_decoded_pictures(void **state)
+{
+    (void)state;
+    need_nvenc();
+    struct encoder_params params = rated("h264", 800000);
+    struct packet_list packets = {0};
+    struct error err = {0};
+    struct frame *frame = NULL;
+    struct clip clip;
+    void *dec = NULL;
+    size_t sent = 0;
+    int rc = 0;
+    assert_true(clip_make("nvenc.mp4", SOURCE));
+    clip_read("nvenc.mp4", &clip);
+    const struct decoder_params decoder = {.track = &clip.track, .no_fallback = true};
+    assert_int_equal(nv->decoder->open(&dec, &decoder, &err), 0);
+    params.speed = 7;
+    void *enc = open_encoder(&params);
+    while (rc != RGPU_ERROR_END) {
+        rc = nv->decoder->receive(dec, &frame, &err);
+        if (rc == 0) {
+            send(enc, frame, &packets);
+            frame_unref(&frame);
+        } else if (rc == RGPU_ERROR_AGAIN) {
+            rc = nv->decoder->send(dec, sent < clip.count ? &clip.packets[sent] : NULL, &err);
+            sent += rc == 0;
+        }
+        if (rc != 0 && rc != RGPU_ERROR_AGAIN && rc != RGPU_ERROR_END)
+            fail_msg("%s", err.text);
+    }
+    send(enc, NULL, &packets);
+    assert_int_equal(packets.count, clip.count);
+    nv->encoder->close(enc);
+    nv->decoder->close(dec);
+    packet_list_done(&packets);
+    clip_done(&clip);
+}
+
 static enum pixel_format planar(enum pixel_format format)
 {
     return format == PIXEL_P010 ? PIXEL_YUV420P10 : PIXEL_YUV420P;
@@ -311,12 +351,54 @@ static void test_sessions_are_used_again(void **state)
         run_session(&params, &frames, true);
         if (standin) {
             assert_int_equal(driver_calls("nvEncOpenEncodeSessionEx"), opens + 1);
-            assert_int_equal(driver_calls("nvEncReconfigureEncoder"), changes + 1);
+            assert_int_equal(driver_calls("nvEncReconfigureEncoder"), changes + 3);
         }
         params.speed = 1;
         run_session(&params, &frames, true);
         if (standin)
             assert_int_equal(driver_calls("nvEncOpenEncodeSessionEx"), opens + 2);
+    }
+    frame_list_done(&frames);
+    gpu_close(&device);
+}
+
+static void encode_rated(const struct encoder_params *params, const struct frame_list *frames,
+                         struct packet_list *ret)
+{
+    void *enc = open_encoder(params);
+    for (size_t i = 0; i < frames->count; i++)
+        send(enc, frames->items[i], ret);
+    send(enc, NULL, ret);
+    nv->encoder->close(enc);
+}
+
+/* The rate control of a session that is used again knows nothing of the stream before. */
+static void test_sessions_forget(void **state)
+{
+    (void)state;
+    need_nvenc();
+    struct gpu_device *device = hold_device();
+    struct frame_list frames = {0};
+    make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 30, 7, &frames);
+    for (size_t c = 0; c < 2; c++) {
+        const struct encoder_params params = rated(codecs[c], 400000);
+        struct packet_list first = {0}, second = {0};
+        encode_rated(&params, &frames, &first);
+        const long opens = driver_calls("nvEncOpenEncodeSessionEx");
+        encode_rated(&params, &frames, &second);
+        assert_int_equal(driver_calls("nvEncOpenEncodeSessionEx"), opens);
+        assert_int_equal(second.count, first.count);
+        for (size_t i = 0; i < first.count; i++)
+            if (second.items[i].size != first.items[i].size)
+                fail_msg("%s: packet %zu has %zu bytes, then %zu", codecs[c], i,
+                         first.items[i].size, second.items[i].size);
+        /* One that cannot is not used. */
+        driver_fail("nvEncReconfigureEncoder", 1, NV_ENC_ERR_GENERIC);
+        run_session(&params, &frames, true);
+        if (standin)
+            assert_int_equal(driver_calls("nvEncOpenEncodeSessionEx"), opens + 1);
+        packet_list_done(&first);
+        packet_list_done(&second);
     }
     frame_list_done(&frames);
     gpu_close(&device);
@@ -362,6 +444,42 @@ static void test_rate_changes_without_a_key(void **state)
     }
 }
 
+/* With lookahead, a packet that more pictures have to come for is not waited for inside the driver,
+ * where the call that brings one might have to wait too. */
+static void test_lookahead(void **state)
+{
+    enum { FRAMES = 20, DEPTH = 8, SETTLE_US = 20000 };
+    (void)state;
+    need_nvenc();
+    struct encoder_params params = rated("h264", 800000);
+    struct packet_list packets = {0};
+    struct frame_list frames = {0};
+    struct error err = {0};
+    struct packet pkt = {0};
+    params.speed = 5;
+    params.bframes = 0;
+    make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, FRAMES, 6, &frames);
+    void *enc = open_encoder(&params);
+    const long locks = driver_calls("nvEncLockBitstream");
+    for (int i = 0; i < FRAMES; i++)
+        send(enc, frames.items[i], &packets);
+    size_t count = packets.count;
+    for (int tries = 0; count < FRAMES - DEPTH && tries < 500; tries++) {
+        usleep(SETTLE_US);
+        while (nv->encoder->receive(enc, &pkt, &err) == 0) {
+            packet_done(&pkt);
+            count++;
+        }
+    }
+    usleep(SETTLE_US);
+    if (standin)
+        assert_int_equal(driver_calls("nvEncLockBitstream") - locks, FRAMES - DEPTH);
+    send(enc, NULL, &packets);
+    nv->encoder->close(enc);
+    packet_list_done(&packets);
+    frame_list_done(&frames);
+}
+
 /* More encoders than sessions: the CPU takes over and says so, unless it is not to. */
 static void test_session_limit(void **state)
 {
@@ -387,7 +505,7 @@ static void test_session_limit(void **state)
     params.no_fallback = false;
     /* Not where others have the rest of the stream on NVENC. */
     params.joined = true;
-    assert_int_equal(nv->encoder->open(&encoders[count], &params, &err), RGPU_ERROR_LIMIT);
+    assert_int_equal(nv->encoder->open(&encoders[count], &params, &err), RGPU_ERROR_DEVICE);
     assert_non_null(strstr(err.text, "--jobs"));
     params.joined = false;
     encoders[count] = open_encoder(&params);
@@ -409,6 +527,31 @@ static void test_session_limit(void **state)
         nv->encoder->close(encoders[i]);
     gpu_close(&device);
     buffer_unref(&header.extradata);
+}
+
+/* What is kept makes way where there is no memory for a session; then it is an error. */
+static void test_memory_is_made(void **state)
+{
+    (void)state;
+    need_nvenc();
+    if (!standin)
+        skip();
+    struct gpu_device *device = hold_device();
+    struct encoder_params params = rated("h264", 800000);
+    struct error err = {0};
+    void *enc = open_encoder(&params);
+    nv->encoder->close(enc);
+    const long destroyed = driver_calls("nvEncDestroyEncoder");
+    params.speed = 2;
+    driver_fail("nvEncInitializeEncoder", 1, NV_ENC_ERR_OUT_OF_MEMORY);
+    enc = open_encoder(&params);
+    /* The one that found no memory, and the kept one. */
+    assert_int_equal(driver_calls("nvEncDestroyEncoder"), destroyed + 2);
+    driver_fail("nvEncInitializeEncoder", 1, NV_ENC_ERR_OUT_OF_MEMORY);
+    void *other = NULL;
+    assert_int_equal(nv->encoder->open(&other, &params, &err), RGPU_ERROR_MEMORY);
+    nv->encoder->close(enc);
+    gpu_close(&device);
 }
 
 /* ---- failures -------------------------------------------------------------------------------- */
@@ -487,6 +630,56 @@ static void test_each_call_fails(void **state)
     frame_list_done(&frames);
 }
 
+/* A busy encoder is asked again, also for what it holds back at the end. */
+static void test_busy(void **state)
+{
+    const int busy = NV_ENC_ERR_ENCODER_BUSY;
+    struct frame_list frames = {0};
+    (void)state;
+    need_nvenc();
+    if (!standin)
+        skip();
+    make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 6, 8, &frames);
+    for (long n = 1; n <= (long)frames.count + 1; n++) {
+        const long before = driver_calls("nvEncEncodePicture");
+        driver_fail("nvEncEncodePicture", n, busy);
+        assert_int_equal(try_run(&frames), 0);
+
+        assert_true(driver_calls("nvEncEncodePicture") >= before + (long)frames.count + 2);
+    }
+    frame_list_done(&frames);
+}
+
+/* A decoder whose first picture has been through the ladder. */
+static void *ladder_begin(struct ladder *l, const struct clip *clip)
+{
+    struct error err = {0};
+    struct frame *frame = NULL;
+    void *dec = NULL;
+    const struct decoder_params params = {.track = &clip->track, .no_fallback = true};
+    assert_int_equal(nv->decoder->open(&dec, &params, &err), 0);
+    ladder_open(l, "h264", &clip->track.color);
+    for (size_t i = 0; !frame; i++) {
+        assert_int_equal(nv->decoder->send(dec, &clip->packets[i], &err), 0);
+        const int rc = nv->decoder->receive(dec, &frame, &err);
+        assert_true(rc == 0 || rc == RGPU_ERROR_AGAIN);
+    }
+    ladder_frame(l, frame);
+    frame_unref(&frame);
+    return dec;
+}
+
+static void ladder_drop(struct ladder *l)
+{
+    for (int i = 0; i < 2; i++) {
+        nv->encoder->close(l->encoders[i]);
+        frame_list_done(&l->host[i]);
+        packet_list_done(&l->packets[i]);
+    }
+    nv->scaler->close(l->scaler);
+    nv_plain_close(&l->plain);
+}
+
 static void test_dead_device(void **state)
 {
     (void)state;
@@ -494,9 +687,15 @@ static void test_dead_device(void **state)
     if (!standin)
         skip();
     const struct encoder_params params = rated("h264", 800000);
+    struct gpu_device *device = hold_device();
     struct frame_list frames = {0};
     struct packet pkt = {0};
     struct error err = {0};
+    struct clip clip;
+    struct ladder ladder;
+    assert_true(clip_make("nvenc.mp4", SOURCE));
+    clip_read("nvenc.mp4", &clip);
+    void *dec = ladder_begin(&ladder, &clip);
     void *enc = open_encoder(&params);
     int rc = 0;
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 40, 5, &frames);
@@ -511,6 +710,14 @@ static void test_dead_device(void **state)
     }
     assert_int_equal(rc, RGPU_ERROR_DEVICE);
     nv->encoder->close(enc);
+    ladder_drop(&ladder);
+    nv->decoder->close(dec);
+    clip_done(&clip);
+    assert_int_equal(driver_violations(), 0);
+    /* Nothing that was in use keeps the lost context, of which the stand-in misses all. */
+    const long releases = driver_calls("cuDevicePrimaryCtxRelease_v2");
+    gpu_close(&device);
+    assert_int_equal(driver_calls("cuDevicePrimaryCtxRelease_v2"), releases + 1);
     frame_list_done(&frames);
 }
 
@@ -518,20 +725,26 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pictures_stay_on_the_device),
+        cmocka_unit_test(test_decoded_pictures),
         cmocka_unit_test(test_host_frames),
         cmocka_unit_test(test_sessions_are_used_again),
         cmocka_unit_test(test_rate_changes_without_a_key),
+        cmocka_unit_test(test_sessions_forget),
+        cmocka_unit_test(test_lookahead),
+        cmocka_unit_test(test_busy),
         cmocka_unit_test(test_session_limit),
+        cmocka_unit_test(test_memory_is_made),
         cmocka_unit_test(test_each_call_fails),
     };
     const struct CMUnitTest death[] = {cmocka_unit_test(test_dead_device)};
-    if (argc > 1 &&
-        !strcmp(argv[1], "death")) { /* without an end, at which its objects are missed */
-        const int failed = cmocka_run_group_tests(death, NULL, NULL);
-        fflush(NULL);
-        _exit(failed != 0 || driver_violations() > 0);
-    }
     clip_dir_make();
+    if (argc > 1 && !strcmp(argv[1], "death")) {
+        /* Without an end, at which its objects are missed. */
+        const int failed = cmocka_run_group_tests(death, NULL, NULL);
+        clip_dir_remove();
+        fflush(NULL);
+        _exit(failed != 0);
+    }
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     clip_dir_remove();
     return failed;
