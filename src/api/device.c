@@ -69,7 +69,7 @@ static int no_device(const char *name, struct error *err)
     void *held = NULL;
     if (cuda && !is_any(name) && !strncmp(name, "cuda:", 5)) {
         if (cuda->hold(atoi(name + 5), &held, &why) != 0)
-            return error_set(err, RGPU_ERROR_DEVICE, "%s", why.text);
+            return error_set(err, RGPU_ERROR_DEVICE, "device %s: %s", name, why.text);
         cuda->release(held);
     }
     return error_set(err, RGPU_ERROR_DEVICE,
