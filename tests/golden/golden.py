@@ -53,7 +53,7 @@ def segmentations(keys):
 
 
 class Golden:
-    def __init__(self, rgpu, name, folder, options):
+    def __init__(self, rgpu, name, folder, options=()):
         self.rgpu, self.film, self.folder = rgpu, films.FILMS[name], folder
         self.options = (*self.film.options, *options)
         self.path = films.path(name)
