@@ -379,6 +379,14 @@ static void change_input(void)
 
 /* ---- submission ----------------------------------------------------------------------------- */
 
+/* An input that was refused, to be drawn anew: its way up is over. */
+static void take_back(struct client_slot *slot)
+{
+    NV_OK(c.api.nvEncUnmapInputResource(c.encoder, slot->mapped));
+    CUDA_OK(cuStreamSynchronize(c.stream));
+    slot->mapped = NULL;
+}
+
 /* A picture that is right but for `edit` is refused, and taken when it is right. */
 static void refuse_picture(void (*edit)(NV_ENC_PIC_PARAMS *picture))
 {
@@ -387,8 +395,7 @@ static void refuse_picture(void (*edit)(NV_ENC_PIC_PARAMS *picture))
     NV_ENC_PIC_PARAMS picture = client_picture(&c, slot, 1, 0);
     edit(&picture);
     CHECK(c.api.nvEncEncodePicture(c.encoder, &picture) == NV_ENC_ERR_INVALID_PARAM);
-    NV_OK(c.api.nvEncUnmapInputResource(c.encoder, slot->mapped));
-    slot->mapped = NULL;
+    take_back(slot);
     CHECK(client_submit(&c, 1, 0) == NV_ENC_SUCCESS);
     client_end(&c);
 }
@@ -417,9 +424,7 @@ static void encode_into(int buffer)
     NV_ENC_PIC_PARAMS picture = client_picture(&c, client_upload(&c, c.submitted), c.submitted, 0);
     picture.outputBitstream = c.slots[buffer].buffer;
     CHECK(c.api.nvEncEncodePicture(c.encoder, &picture) == NV_ENC_ERR_INVALID_PARAM);
-    struct client_slot *slot = &c.slots[c.submitted % CLIENT_SLOTS];
-    NV_OK(c.api.nvEncUnmapInputResource(c.encoder, slot->mapped));
-    slot->mapped = NULL;
+    take_back(&c.slots[c.submitted % CLIENT_SLOTS]);
 }
 
 static void encode_into_busy(void)
