@@ -136,10 +136,7 @@ static struct nvenc_caps ask_all(struct query *q)
         .fields = ask(q, NV_ENC_CAPS_SUPPORT_FIELD_ENCODING) != 0,
         .lookahead = ask(q, NV_ENC_CAPS_SUPPORT_LOOKAHEAD) != 0,
         .temporal_aq = ask(q, NV_ENC_CAPS_SUPPORT_TEMPORAL_AQ) != 0,
-        .weighted_prediction = ask(q, NV_ENC_CAPS_SUPPORT_WEIGHTED_PREDICTION) != 0,
-        .intra_refresh = ask(q, NV_ENC_CAPS_SUPPORT_INTRA_REFRESH) != 0,
         .dynamic_bit_rate = ask(q, NV_ENC_CAPS_SUPPORT_DYN_BITRATE_CHANGE) != 0,
-        .dynamic_size = ask(q, NV_ENC_CAPS_SUPPORT_DYN_RES_CHANGE) != 0,
         .custom_vbv = ask(q, NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE) != 0,
     };
 }

@@ -14,8 +14,7 @@ struct nvenc_caps {
     int macroblocks_max;                              /* of 16x16, a picture; 0: not said */
     int bframes_max;                                  /* in a row */
     bool bframe_reference; /* the middle one of a row may be referred to */
-    bool ten_bit, lossless, fields, lookahead, temporal_aq, weighted_prediction;
-    bool intra_refresh, dynamic_bit_rate, dynamic_size, custom_vbv;
+    bool ten_bit, lossless, fields, lookahead, temporal_aq, dynamic_bit_rate, custom_vbv;
 };
 
 /* Pixel format that a device's encoder is given for a source format: NV12 or P010; PIXEL_NONE where
