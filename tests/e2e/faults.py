@@ -28,7 +28,7 @@ RUNS = {
 
 def main(faulty, kind, output):
     # Many calls are alike; where everything is slow, a spread-out part of them must do.
-    step = max(1, round(1 / scale())) if kind in ("memory", "library") else 1
+    step = max(1, round(1 / scale())) if kind in ("memory", "open", "library") else 1
     os.environ.setdefault("RGPU_FAULT_SECONDS", str(int(timeout(30))))
     os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":allocator_may_return_null=1"
     name, options = RUNS[output]
