@@ -12,7 +12,10 @@
 #include "core.h"
 
 #define NVENC_EXPORT __attribute__((visibility("default"))) /* the header declares it without */
-#define LOOKAHEAD_MAX 31                                    /* pictures, B-frames included */
+/* Whether the headers know AV1. */
+#define HAS_AV1 (NVENCAPI_MAJOR_VERSION >= 12)
+
+#define LOOKAHEAD_MAX 31 /* pictures, B-frames included */
 
 #define API_VERSION(major, minor) ((unsigned)(major) << 4 | (unsigned)(minor))
 #define HEADER_VERSION API_VERSION(NVENCAPI_MAJOR_VERSION, NVENCAPI_MINOR_VERSION)
@@ -51,16 +54,18 @@ const char *nvenc_change_fault(const NV_ENC_INITIALIZE_PARAMS *from,
                                const NV_ENC_RECONFIGURE_PARAMS *change);
 
 bool nvenc_is_hevc(const NV_ENC_INITIALIZE_PARAMS *init);
+bool nvenc_is_av1(const NV_ENC_INITIALIZE_PARAMS *init);
+bool nvenc_is_fields(const NV_ENC_CONFIG *config);
 int nvenc_depth(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config); /* bits */
 NV_ENC_BUFFER_FORMAT nvenc_format(const NV_ENC_INITIALIZE_PARAMS *init,
                                   const NV_ENC_CONFIG *config);
 
-/* What both codecs' configurations have under names of their own. */
+/* What the codecs' configurations have under names of their own. */
 struct nvenc_common {
     bool aud, no_headers, repeat_headers, intra_refresh, ltr;
     unsigned level, idr_period, chroma_format, slice_mode, slice_data;
     NV_ENC_BFRAME_REF_MODE b_refs;
-    NV_ENC_CONFIG_H264_VUI_PARAMETERS vui;
+    NV_ENC_CONFIG_H264_VUI_PARAMETERS vui; /* chromaSampleLocationTop: AV1's too, in its numbers */
 };
 struct nvenc_common nvenc_common_of(const NV_ENC_INITIALIZE_PARAMS *init,
                                     const NV_ENC_CONFIG *config);
@@ -75,23 +80,34 @@ bool nvenc_append_sei(struct nvenc_bytes *to, bool hevc, const NV_ENC_SEI_PAYLOA
 bool nvenc_append_aud(struct nvenc_bytes *to, bool hevc);
 
 /* What the encoder beneath writes. `reorder`: its pictures, which are in the order of decoding, are
- * to be given their order of display. */
+ * to be given their order of display; `fields`: and their two fields theirs. */
 struct nvenc_syntax {
-    bool hevc, reorder, cabac;
-    int frame_num_bits; /* H.264's; found in its parameter sets */
+    bool hevc, av1, reorder, fields, cabac;
+    int frame_num_bits, order_bits; /* H.264's; found in its parameter sets */
 };
 
-/* The parameter sets, or the slices of an access unit, without all else; the picture is at `order`
- * in display (since the IDR, which is 0), `step` behind the one before it in decoding. False: not
- * what the encoder is known to write, or out of memory. */
+/* Where a picture is in display (since the IDR, which is 0), how far behind the one before it in
+ * decoding, and which of its fields is shown first. */
+struct nvenc_place {
+    int order, step;
+    bool bottom_first;
+};
+
+/* The parameter sets, or the slices of an access unit, without all else. False: not what the
+ * encoder is known to write, or out of memory. */
 bool nvenc_append_headers(struct nvenc_bytes *to, const uint8_t *data, size_t size,
                           struct nvenc_syntax *syntax);
 bool nvenc_append_slices(struct nvenc_bytes *to, const uint8_t *data, size_t size,
-                         struct nvenc_syntax *syntax, int order, int step);
+                         struct nvenc_syntax *syntax, const struct nvenc_place *place);
 
 /* One unit of it, without start code and emulation prevention (nvenc_reorder.c). */
-bool nvenc_reorder(const uint8_t *unit, size_t size, struct nvenc_syntax *syntax, int order,
-                   int step, struct nvenc_bytes *to);
+bool nvenc_reorder(const uint8_t *unit, size_t size, struct nvenc_syntax *syntax,
+                   const struct nvenc_place *place, struct nvenc_bytes *to);
+
+/* The sequence headers of a temporal unit, or all else of it but delimiters and padding; a
+ * delimiter (nvenc_obu.c). False: broken, or out of memory. */
+bool nvenc_append_obus(struct nvenc_bytes *to, const uint8_t *data, size_t size, bool headers);
+bool nvenc_append_delimiter(struct nvenc_bytes *to);
 
 /* ---- the encoder beneath (nvenc_codec.c) ---------------------------------------------------- */
 
@@ -142,6 +158,7 @@ struct nvenc_picture {
     uint64_t timestamp, duration;
     uint32_t frame_index;
     bool forced, headers;
+    NV_ENC_PIC_STRUCT structure;
     struct nvenc_bytes sei;
     struct nvenc_codec *codec; /* counted */
     struct nvenc_rate rate;
@@ -152,7 +169,7 @@ struct nvenc_picture {
     /* What is decided when it is released. */
     bool released;
     NV_ENC_PIC_TYPE type;
-    int order, step;               /* as nvenc_append_slices' */
+    struct nvenc_place place;
     struct nvenc_picture *carried; /* whose packet `buffer` gets; counted */
 
     /* The worker's, until `done`. */

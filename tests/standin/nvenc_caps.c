@@ -10,6 +10,7 @@
 
 #define ITEMS_MAX 1024 /* bytes of a setting */
 #define INFINITE NVENC_INFINITE_GOPLENGTH
+#define LEVEL_MAX_AV1 23 /* NV_ENC_LEVEL_AV1_73, which older headers have not */
 
 bool nvenc_guid_equal(const GUID *a, const GUID *b)
 {
@@ -41,6 +42,9 @@ static const struct {
 } codecs[] = {
     {"h264", &NV_ENC_CODEC_H264_GUID, 145, 49},
     {"hevc", &NV_ENC_CODEC_HEVC_GUID, 129, 33},
+#if HAS_AV1
+    {"av1", &NV_ENC_CODEC_AV1_GUID, 129, 33},
+#endif
 };
 
 #define CODECS (sizeof(codecs) / sizeof(codecs[0]))
@@ -129,6 +133,16 @@ static int cap_set(const char *name, int fallback)
     return fallback;
 }
 
+static bool is_av1(const GUID *codec)
+{
+#if HAS_AV1
+    return nvenc_guid_equal(codec, &NV_ENC_CODEC_AV1_GUID);
+#else
+    (void)codec;
+    return false;
+#endif
+}
+
 int nvenc_cap(int device, const GUID *codec, NV_ENC_CAPS cap)
 {
     const struct nvenc_codec_caps caps = nvenc_caps_find(device, codec);
@@ -148,10 +162,20 @@ int nvenc_cap(int device, const GUID *codec, NV_ENC_CAPS cap)
     case NV_ENC_CAPS_SUPPORT_10BIT_ENCODE:
         return caps.deep;
     case NV_ENC_CAPS_LEVEL_MAX:
+        if (is_av1(codec))
+            return LEVEL_MAX_AV1;
         return nvenc_guid_equal(codec, &NV_ENC_CODEC_HEVC_GUID) ? NV_ENC_LEVEL_HEVC_62
                                                                 : NV_ENC_LEVEL_H264_62;
     case NV_ENC_CAPS_SUPPORT_SAO:
         return nvenc_guid_equal(codec, &NV_ENC_CODEC_HEVC_GUID);
+    case NV_ENC_CAPS_SUPPORT_FIELD_ENCODING:
+        if (!nvenc_guid_equal(codec, &NV_ENC_CODEC_H264_GUID))
+            return 0;
+        break;
+    case NV_ENC_CAPS_SUPPORT_DYN_BITRATE_CHANGE: /* which libaom cannot */
+        if (is_av1(codec))
+            return 0;
+        break;
     default:
         break;
     }
@@ -176,6 +200,10 @@ static const struct {
     {&NV_ENC_CODEC_HEVC_GUID, &NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID, false},
     {&NV_ENC_CODEC_HEVC_GUID, &NV_ENC_HEVC_PROFILE_MAIN_GUID, false},
     {&NV_ENC_CODEC_HEVC_GUID, &NV_ENC_HEVC_PROFILE_MAIN10_GUID, true},
+#if HAS_AV1
+    {&NV_ENC_CODEC_AV1_GUID, &NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID, false},
+    {&NV_ENC_CODEC_AV1_GUID, &NV_ENC_AV1_PROFILE_MAIN_GUID, false},
+#endif
 };
 
 #define PROFILES (sizeof(profiles) / sizeof(profiles[0]))
@@ -209,10 +237,11 @@ void nvenc_preset_fill(int device, const GUID *codec, int preset, NV_ENC_TUNING_
                        NV_ENC_CONFIG *ret)
 {
     const bool hevc = nvenc_guid_equal(codec, &NV_ENC_CODEC_HEVC_GUID);
+    const int b_preset = hevc || is_av1(codec) ? 2 : 3; /* the first with B-frames */
     const bool low_delay =
         tuning == NV_ENC_TUNING_INFO_LOW_LATENCY || tuning == NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY;
     const int b_most = nvenc_cap(device, codec, NV_ENC_CAPS_NUM_MAX_BFRAMES);
-    const int b_frames = low_delay || preset < (hevc ? 2 : 3) ? 0 : b_most < 2 ? b_most : 2;
+    const int b_frames = low_delay || preset < b_preset ? 0 : b_most < 2 ? b_most : 2;
     *ret = (NV_ENC_CONFIG){
         .version = NV_ENC_CONFIG_VER,
         .profileGUID = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID,
@@ -226,7 +255,17 @@ void nvenc_preset_fill(int device, const GUID *codec, int preset, NV_ENC_TUNING_
                                         : low_delay ? NV_ENC_PARAMS_RC_CBR
                                                     : NV_ENC_PARAMS_RC_VBR},
     };
-    if (hevc) {
+    if (is_av1(codec)) {
+#if HAS_AV1
+        ret->encodeCodecConfig.av1Config.idrPeriod = ret->gopLength;
+        ret->encodeCodecConfig.av1Config.level = NV_ENC_LEVEL_AV1_AUTOSELECT;
+        ret->encodeCodecConfig.av1Config.chromaFormatIDC = 1;
+        ret->encodeCodecConfig.av1Config.colorPrimaries = NV_ENC_VUI_COLOR_PRIMARIES_UNSPECIFIED;
+        ret->encodeCodecConfig.av1Config.transferCharacteristics =
+            NV_ENC_VUI_TRANSFER_CHARACTERISTIC_UNSPECIFIED;
+        ret->encodeCodecConfig.av1Config.matrixCoefficients = NV_ENC_VUI_MATRIX_COEFFS_UNSPECIFIED;
+#endif
+    } else if (hevc) {
         ret->encodeCodecConfig.hevcConfig.idrPeriod = ret->gopLength;
         ret->encodeCodecConfig.hevcConfig.chromaFormatIDC = 1;
     } else {

@@ -72,17 +72,51 @@ static void depth_set(NV_ENC_CONFIG_HEVC *hevc)
 {
     hevc->inputBitDepth = hevc->outputBitDepth = NV_ENC_BIT_DEPTH_10;
 }
+
+static void av1_depth_set(NV_ENC_CONFIG *config)
+{
+    NV_ENC_CONFIG_AV1 *av1 = &config->encodeCodecConfig.av1Config;
+    av1->inputBitDepth = av1->outputBitDepth = NV_ENC_BIT_DEPTH_10;
+}
 #else
 static void depth_set(NV_ENC_CONFIG_HEVC *hevc)
 {
     hevc->pixelBitDepthMinus8 = 2;
 }
+
+#if CLIENT_AV1
+static void av1_depth_set(NV_ENC_CONFIG *config)
+{
+    NV_ENC_CONFIG_AV1 *av1 = &config->encodeCodecConfig.av1Config;
+    av1->inputPixelBitDepthMinus8 = av1->pixelBitDepthMinus8 = 2;
+}
 #endif
+#endif
+
+static bool is_codec(const struct client_params *params, const GUID *codec)
+{
+    return memcmp(params->codec, codec, sizeof(GUID)) == 0;
+}
+
+/* Whether it is AV1's; then it is filled. */
+static bool av1_configure(struct client *c)
+{
+#if CLIENT_AV1
+    if (!is_codec(&c->params, &NV_ENC_CODEC_AV1_GUID))
+        return false;
+    c->config.encodeCodecConfig.av1Config.idrPeriod = NVENC_INFINITE_GOPLENGTH;
+    if (c->params.deep)
+        av1_depth_set(&c->config);
+    return true;
+#else
+    (void)c;
+    return false;
+#endif
+}
 
 void client_configure(struct client *c)
 {
     const struct client_params *p = &c->params;
-    const bool hevc = memcmp(p->codec, &NV_ENC_CODEC_HEVC_GUID, sizeof(GUID)) == 0;
     NV_ENC_PRESET_CONFIG preset = {.version = NV_ENC_PRESET_CONFIG_VER,
                                    .presetCfg.version = NV_ENC_CONFIG_VER};
     NV_OK(
@@ -90,11 +124,12 @@ void client_configure(struct client *c)
     c->config = preset.presetCfg;
     c->config.gopLength = NVENC_INFINITE_GOPLENGTH;
     c->config.frameIntervalP = 1 + p->b_frames;
+    const bool av1 = av1_configure(c), hevc = is_codec(p, &NV_ENC_CODEC_HEVC_GUID);
     if (hevc)
         c->config.encodeCodecConfig.hevcConfig.idrPeriod = NVENC_INFINITE_GOPLENGTH;
-    else
+    else if (!av1)
         c->config.encodeCodecConfig.h264Config.idrPeriod = NVENC_INFINITE_GOPLENGTH;
-    if (p->deep)
+    if (hevc && p->deep)
         depth_set(&c->config.encodeCodecConfig.hevcConfig);
     c->init = (NV_ENC_INITIALIZE_PARAMS){.version = NV_ENC_INITIALIZE_PARAMS_VER,
                                          .encodeGUID = *p->codec,
@@ -185,7 +220,8 @@ NV_ENC_PIC_PARAMS client_picture(const struct client *c, const struct client_slo
     picture.outputBitstream = slot->buffer;
     picture.bufferFmt =
         c->params.deep ? NV_ENC_BUFFER_FORMAT_YUV420_10BIT : NV_ENC_BUFFER_FORMAT_NV12;
-    picture.pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
+    if (!picture.pictureStruct)
+        picture.pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
     return picture;
 }
 
@@ -234,7 +270,8 @@ void client_take(struct client *c)
     packet->timestamp = lock.outputTimeStamp;
     packet->type = lock.pictureType;
     packet->frame_index = lock.frameIdx;
-    CHECK(lock.outputDuration == 40 && lock.pictureStruct == NV_ENC_PIC_STRUCT_FRAME);
+    packet->structure = lock.pictureStruct;
+    CHECK(lock.outputDuration == 40);
     NV_OK(c->api.nvEncUnlockBitstream(c->encoder, lock.outputBitstream));
     unmap(c, packet->timestamp);
 }
@@ -331,9 +368,10 @@ static void take_frames(struct check *check, AVCodecContext *av, const AVPacket 
 
 AVCodecContext *client_decoder(const struct client *c)
 {
-    const bool hevc = memcmp(c->params.codec, &NV_ENC_CODEC_HEVC_GUID, sizeof(GUID)) == 0;
-    AVCodecContext *av =
-        avcodec_alloc_context3(avcodec_find_decoder(hevc ? AV_CODEC_ID_HEVC : AV_CODEC_ID_H264));
+    const enum AVCodecID id = is_codec(&c->params, &NV_ENC_CODEC_H264_GUID)   ? AV_CODEC_ID_H264
+                              : is_codec(&c->params, &NV_ENC_CODEC_HEVC_GUID) ? AV_CODEC_ID_HEVC
+                                                                              : AV_CODEC_ID_AV1;
+    AVCodecContext *av = avcodec_alloc_context3(avcodec_find_decoder(id));
     av->thread_count = 1;
     av->err_recognition = AV_EF_EXPLODE;
     CHECK(avcodec_open2(av, av->codec, NULL) == 0);

@@ -11,6 +11,7 @@
 #include <libavcodec/avcodec.h>
 #include <stdbool.h>
 
+#define CLIENT_AV1 (NVENCAPI_MAJOR_VERSION >= 12) /* whether the headers know it */
 #define CLIENT_SLOTS 12
 #define CLIENT_PACKETS_MAX 128
 #define CLIENT_TIME(n) (5000 + 40 * (uint64_t)(n))
@@ -41,6 +42,7 @@ struct client_packet {
     AVPacket *packet;
     uint64_t timestamp;
     NV_ENC_PIC_TYPE type;
+    NV_ENC_PIC_STRUCT structure;
     uint32_t frame_index;
 };
 
@@ -52,7 +54,7 @@ struct client {
     void *encoder;
     NV_ENC_INITIALIZE_PARAMS init;
     NV_ENC_CONFIG config;
-    NV_ENC_PIC_PARAMS extra; /* what every picture has besides: flags, SEI */
+    NV_ENC_PIC_PARAMS extra; /* what every picture has besides: flags, SEI, fields */
     struct client_slot slots[CLIENT_SLOTS];
     unsigned pitch, lines;
     int submitted, locked; /* pictures, packets since the start */

@@ -1,8 +1,10 @@
-/* libnvidia-encode: the encoder beneath, libavcodec's libx264 or libx265, told each picture's type
- * and kept from any delay, so that a picture's packet comes when the picture goes in.
+/* libnvidia-encode: the encoder beneath, libavcodec's libx264, libx265 or libaom-av1, told each
+ * picture's type and kept from any delay, so that a picture's packet comes when the picture goes
+ * in.
  *
  * It knows no B-frames, which would cost it delay: pictures come in the order of decoding, each
- * predicted from the one before it, and nvenc_stream.c puts their order of display into them.
+ * predicted from the one before it, and nvenc_stream.c puts their order of display into them. AV1's
+ * come in the order of display.
  *
  * Threads: any opens; then one at a time. Memory: counted. */
 #include <limits.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
 #include <libavutil/opt.h>
 
 #include "nvenc.h"
@@ -116,6 +119,29 @@ static void hevc_params(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFI
     const int n =
         snprintf(ret->text + ret->used, PARAMS_MAX - ret->used, ":pools=none:log-level=none");
     ret->used += n > 0 ? (size_t)n : 0;
+}
+
+/* In real time, which does not look ahead. A rate is kept as CBR is, the only one that it knows
+ * then; a quantiser of 0 to 63 is one of 0 to 255 by four. */
+static bool av1_options(AVCodecContext *av, const NV_ENC_INITIALIZE_PARAMS *init,
+                        const NV_ENC_CONFIG *config)
+{
+    const NV_ENC_RC_PARAMS *rc = &config->rcParams;
+    const bool lossless = init->tuningInfo == NV_ENC_TUNING_INFO_LOSSLESS;
+    int crf = -1;
+    if (rc->rateControlMode == NV_ENC_PARAMS_RC_CONSTQP)
+        crf = (int)(lossless ? 0 : (rc->constQP.qpInterP + 3) / 4);
+    else if (rc->rateControlMode == NV_ENC_PARAMS_RC_VBR && rc->averageBitRate == 0)
+        crf = rc->targetQuality;
+    if (crf >= 0)
+        av->bit_rate = 0;
+    av->rc_min_rate = av->rc_max_rate = av->bit_rate;
+    av->gop_size = INT_MAX;
+    return av_opt_set(av->priv_data, "usage", "realtime", 0) == 0 &&
+           av_opt_set_int(av->priv_data, "cpu-used", 8, 0) == 0 &&
+           av_opt_set_int(av->priv_data, "lag-in-frames", 0, 0) == 0 &&
+           av_opt_set_int(av->priv_data, "crf", crf, 0) == 0 &&
+           (!lossless || av_opt_set(av->priv_data, "aom-params", "lossless=1", 0) == 0);
 }
 
 static const char *speed_of(const NV_ENC_INITIALIZE_PARAMS *init)
@@ -248,67 +274,132 @@ const struct nvenc_bytes *nvenc_codec_headers(const struct nvenc_codec *codec)
     return &codec->headers;
 }
 
-static bool codec_start(struct nvenc_codec *codec, const NV_ENC_INITIALIZE_PARAMS *init,
-                        const NV_ENC_CONFIG *config)
+static void h26x_options(struct nvenc_codec *codec, const NV_ENC_INITIALIZE_PARAMS *init,
+                         const NV_ENC_CONFIG *config)
 {
-    const struct nvenc_common common = nvenc_common_of(init, config);
-    AVCodecContext *av = codec->av;
+    void *options = codec->av->priv_data;
     struct params params = {.used = 0};
     if (codec->syntax.hevc)
         hevc_params(init, config, &params);
     else
         h264_params(init, config, &params);
+    rate_mode(codec, init, config);
+    av_opt_set(options, "preset", speed_of(init), 0);
+    av_opt_set(options, "tune", "zerolatency", 0);
+    av_opt_set_int(options, "forced-idr", 1, 0);
+    av_opt_set(options, codec->syntax.hevc ? "x265-params" : "x264-params", params.text, 0);
+}
+
+static bool av_start(struct nvenc_codec *codec, const AVCodec *av_codec,
+                     const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config)
+{
+    const struct nvenc_common common = nvenc_common_of(init, config);
+    AVCodecContext *av = codec->av = avcodec_alloc_context3(av_codec);
+    if (!av)
+        return false;
     av->width = (int)init->encodeWidth;
     av->height = (int)init->encodeHeight;
     av->pix_fmt = nvenc_depth(init, config) > 8 ? AV_PIX_FMT_YUV420P10 : AV_PIX_FMT_YUV420P;
     av->time_base = (AVRational){(int)init->frameRateDen, (int)init->frameRateNum};
     av->framerate = (AVRational){(int)init->frameRateNum, (int)init->frameRateDen};
     av->thread_count = 1;
-    av->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    av->flags |= codec->syntax.av1 ? 0 : AV_CODEC_FLAG_GLOBAL_HEADER;
+    if (codec->syntax.fields)
+        av->flags |= AV_CODEC_FLAG_INTERLACED_DCT;
     if (common.level > 0)
         av->level = (int)common.level;
     colours(av, &common.vui);
     aspect(av, init);
-    rate_mode(codec, init, config);
-    av_opt_set(av->priv_data, "preset", speed_of(init), 0);
-    av_opt_set(av->priv_data, "tune", "zerolatency", 0);
-    av_opt_set_int(av->priv_data, "forced-idr", 1, 0);
-    av_opt_set(av->priv_data, codec->syntax.hevc ? "x265-params" : "x264-params", params.text, 0);
-    if (avcodec_open2(av, av->codec, NULL) < 0)
+    if (!codec->syntax.av1)
+        h26x_options(codec, init, config);
+    else
+        rate_set(codec, &codec->rate);
+    if (codec->syntax.av1 && !av1_options(av, init, config))
         return false;
-    codec->frame->format = av->pix_fmt;
-    codec->frame->width = av->width;
-    codec->frame->height = av->height;
-    return av_frame_get_buffer(codec->frame, 0) == 0 &&
-           nvenc_append_headers(&codec->headers, av->extradata, (size_t)av->extradata_size,
-                                &codec->syntax);
+    return avcodec_open2(av, av_codec, NULL) == 0;
+}
+
+static bool frame_start(AVFrame *frame, const AVCodecContext *av)
+{
+    frame->format = av->pix_fmt;
+    frame->width = av->width;
+    frame->height = av->height;
+    return av_frame_get_buffer(frame, 0) == 0;
+}
+
+/* Where chroma is, which libavcodec does not tell libaom, into the packet's sequence header. */
+static bool av1_chroma_set(AVPacket *packet, unsigned position)
+{
+    AVBSFContext *filter = NULL;
+    bool ok = av_bsf_alloc(av_bsf_get_by_name("av1_metadata"), &filter) == 0;
+    if (ok) {
+        filter->par_in->codec_id = AV_CODEC_ID_AV1;
+        ok = av_opt_set_int(filter->priv_data, "chroma_sample_position", position, 0) == 0 &&
+             av_bsf_init(filter) == 0 && av_bsf_send_packet(filter, packet) == 0 &&
+             av_bsf_receive_packet(filter, packet) == 0;
+    }
+    av_bsf_free(&filter);
+    return ok;
+}
+
+/* libaom has none before it has encoded: from a picture of no matter, of an encoder of its own. */
+static bool av1_headers(struct nvenc_codec *codec, unsigned chroma_position)
+{
+    AVFrame *frame = codec->frame;
+    for (int plane = 0; plane < 3; plane++)
+        memset(frame->data[plane], 0,
+               (size_t)frame->linesize[plane] * (size_t)(frame->height >> (plane > 0)));
+    frame->pts = 0;
+    const bool ok = avcodec_send_frame(codec->av, frame) == 0 &&
+                    avcodec_receive_packet(codec->av, codec->packet) == 0 &&
+                    av1_chroma_set(codec->packet, chroma_position) &&
+                    nvenc_append_obus(&codec->headers, codec->packet->data,
+                                      (size_t)codec->packet->size, true) &&
+                    codec->headers.size > 0;
+    av_packet_unref(codec->packet);
+    avcodec_free_context(&codec->av);
+    return ok;
+}
+
+static bool codec_start(struct nvenc_codec *codec, const AVCodec *av_codec,
+                        const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config)
+{
+    if (!av_start(codec, av_codec, init, config) || !frame_start(codec->frame, codec->av))
+        return false;
+    if (codec->syntax.av1)
+        return av1_headers(codec, nvenc_common_of(init, config).vui.chromaSampleLocationTop) &&
+               av_start(codec, av_codec, init, config);
+    return nvenc_append_headers(&codec->headers, codec->av->extradata,
+                                (size_t)codec->av->extradata_size, &codec->syntax);
 }
 
 struct nvenc_codec *nvenc_codec_open(const NV_ENC_INITIALIZE_PARAMS *init,
                                      const NV_ENC_CONFIG *config)
 {
     const struct nvenc_common common = nvenc_common_of(init, config);
-    const bool hevc = nvenc_is_hevc(init);
-    const AVCodec *av_codec = avcodec_find_encoder_by_name(hevc ? "libx265" : "libx264");
+    const bool hevc = nvenc_is_hevc(init), av1 = nvenc_is_av1(init);
+    const char *name = av1 ? "libaom-av1" : hevc ? "libx265" : "libx264";
+    const AVCodec *av_codec = avcodec_find_encoder_by_name(name);
     struct nvenc_codec *codec = calloc(1, sizeof(*codec));
     if (codec && av_codec) {
         *codec = (struct nvenc_codec){.refs = 1,
-                                      .av = avcodec_alloc_context3(av_codec),
                                       .frame = av_frame_alloc(),
                                       .packet = av_packet_alloc(),
                                       .aud = common.aud,
                                       .no_headers = common.no_headers,
                                       .syntax = {.hevc = hevc,
+                                                 .av1 = av1,
                                                  .reorder = config->frameIntervalP > 1,
+                                                 .fields = nvenc_is_fields(config),
                                                  .cabac = has_cabac(config)},
                                       .rate = nvenc_rate_of(init, config)};
-        if (codec->av && codec->frame && codec->packet && codec_start(codec, init, config))
+        if (codec->frame && codec->packet && codec_start(codec, av_codec, init, config))
             return codec;
         codec_free(codec);
         codec = NULL;
     }
     free(codec);
-    standin_violation("libavcodec does not open %s as asked for", hevc ? "libx265" : "libx264");
+    standin_violation("libavcodec does not open %s as asked for", name);
     return NULL;
 }
 
@@ -346,11 +437,15 @@ static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture)
 {
     const bool headers = picture->headers && !codec->no_headers;
     struct nvenc_bytes *to = &picture->packet;
+    if (codec->syntax.av1)
+        return nvenc_append_delimiter(to) &&
+               (!headers || nvenc_append(to, codec->headers.data, codec->headers.size)) &&
+               nvenc_append_obus(to, codec->packet->data, (size_t)codec->packet->size, false);
     return (!codec->aud || nvenc_append_aud(to, codec->syntax.hevc)) &&
            (!headers || nvenc_append(to, codec->headers.data, codec->headers.size)) &&
            nvenc_append(to, picture->sei.data, picture->sei.size) &&
            nvenc_append_slices(to, codec->packet->data, (size_t)codec->packet->size, &codec->syntax,
-                               picture->order, picture->step);
+                               &picture->place);
 }
 
 static uint32_t quality_of(const AVPacket *packet)
@@ -363,6 +458,18 @@ static uint32_t quality_of(const AVPacket *packet)
     return quality / FF_QP2LAMBDA;
 }
 
+static void set_fields(AVFrame *frame, bool top_first)
+{
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+    frame->flags |= AV_FRAME_FLAG_INTERLACED;
+    frame->flags &= ~AV_FRAME_FLAG_TOP_FIELD_FIRST;
+    frame->flags |= top_first ? AV_FRAME_FLAG_TOP_FIELD_FIRST : 0;
+#else
+    frame->interlaced_frame = 1;
+    frame->top_field_first = top_first;
+#endif
+}
+
 static const char *encode_fault(struct nvenc_codec *codec, struct nvenc_picture *picture)
 {
     const bool idr = picture->type == NV_ENC_PIC_TYPE_IDR;
@@ -371,9 +478,13 @@ static const char *encode_fault(struct nvenc_codec *codec, struct nvenc_picture 
         return "out of memory";
     read_input(picture, frame);
     frame->pts = codec->count++;
+    if (codec->syntax.fields)
+        set_fields(frame, !picture->place.bottom_first);
     frame->pict_type = idr ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_P;
     if (codec->control.on && !control_before(codec, picture, idr))
         return "out of memory";
+    if (codec->syntax.av1 && memcmp(&picture->rate, &codec->rate, sizeof(picture->rate)) != 0)
+        return "another rate in mid-stream, which AV1 has not here";
     if (codec->av->bit_rate > 0)
         rate_set(codec, &picture->rate);
     if (avcodec_send_frame(codec->av, frame) < 0)

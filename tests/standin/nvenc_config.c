@@ -10,24 +10,68 @@ bool nvenc_is_hevc(const NV_ENC_INITIALIZE_PARAMS *init)
     return nvenc_guid_equal(&init->encodeGUID, &NV_ENC_CODEC_HEVC_GUID);
 }
 
+#if HAS_AV1
+bool nvenc_is_av1(const NV_ENC_INITIALIZE_PARAMS *init)
+{
+    return nvenc_guid_equal(&init->encodeGUID, &NV_ENC_CODEC_AV1_GUID);
+}
+#else
+bool nvenc_is_av1(const NV_ENC_INITIALIZE_PARAMS *init)
+{
+    (void)init;
+    return false;
+}
+#endif
+
+bool nvenc_is_fields(const NV_ENC_CONFIG *config)
+{
+    return config->frameFieldMode == NV_ENC_PARAMS_FRAME_FIELD_MODE_FIELD;
+}
+
 /* Newer headers name the depths of input and output. */
 #if NVENCAPI_MAJOR_VERSION > 12 || (NVENCAPI_MAJOR_VERSION == 12 && NVENCAPI_MINOR_VERSION >= 2)
+static int one_depth(NV_ENC_BIT_DEPTH in, NV_ENC_BIT_DEPTH out)
+{
+    return in != out ? -1 : in == 0 ? 8 : (int)in;
+}
+
 static int hevc_depth(const NV_ENC_CONFIG_HEVC *hevc)
 {
-    return hevc->inputBitDepth != hevc->outputBitDepth ? -1
-           : hevc->inputBitDepth == 0                  ? 8
-                                                       : (int)hevc->inputBitDepth;
+    return one_depth(hevc->inputBitDepth, hevc->outputBitDepth);
+}
+
+static int av1_depth(const NV_ENC_CONFIG *config)
+{
+    const NV_ENC_CONFIG_AV1 *av1 = &config->encodeCodecConfig.av1Config;
+    return one_depth(av1->inputBitDepth, av1->outputBitDepth);
 }
 #else
 static int hevc_depth(const NV_ENC_CONFIG_HEVC *hevc)
 {
     return 8 + (int)hevc->pixelBitDepthMinus8;
 }
+#if HAS_AV1
+static int av1_depth(const NV_ENC_CONFIG *config)
+{
+    const NV_ENC_CONFIG_AV1 *av1 = &config->encodeCodecConfig.av1Config;
+    return av1->inputPixelBitDepthMinus8 != av1->pixelBitDepthMinus8
+               ? -1
+               : 8 + (int)av1->pixelBitDepthMinus8;
+}
+#else
+static int av1_depth(const NV_ENC_CONFIG *config)
+{
+    (void)config;
+    return -1;
+}
+#endif
 #endif
 
 int nvenc_depth(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config)
 {
-    return nvenc_is_hevc(init) ? hevc_depth(&config->encodeCodecConfig.hevcConfig) : 8;
+    return nvenc_is_av1(init)    ? av1_depth(config)
+           : nvenc_is_hevc(init) ? hevc_depth(&config->encodeCodecConfig.hevcConfig)
+                                 : 8;
 }
 
 NV_ENC_BUFFER_FORMAT nvenc_format(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config)
@@ -36,11 +80,63 @@ NV_ENC_BUFFER_FORMAT nvenc_format(const NV_ENC_INITIALIZE_PARAMS *init, const NV
                                          : NV_ENC_BUFFER_FORMAT_NV12;
 }
 
+#if HAS_AV1
+/* Its colours as the others have them. */
+static struct nvenc_common av1_common(const NV_ENC_CONFIG_AV1 *av1)
+{
+    struct nvenc_common common = {.no_headers = av1->disableSeqHdr,
+                                  .repeat_headers = av1->repeatSeqHdr,
+                                  .intra_refresh = av1->enableIntraRefresh,
+                                  .idr_period = av1->idrPeriod,
+                                  .chroma_format = av1->chromaFormatIDC,
+                                  .b_refs = av1->useBFramesAsRef};
+    common.vui.videoSignalTypePresentFlag = common.vui.colourDescriptionPresentFlag = 1;
+    common.vui.videoFullRangeFlag = av1->colorRange;
+    common.vui.colourPrimaries = av1->colorPrimaries;
+    common.vui.transferCharacteristics = av1->transferCharacteristics;
+    common.vui.colourMatrix = av1->matrixCoefficients;
+    common.vui.chromaSampleLocationTop = av1->chromaSamplePosition;
+    return common;
+}
+
+/* Only what libavcodec's encoder writes can be asked for. */
+static const char *av1_fault(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config)
+{
+    const NV_ENC_CONFIG_AV1 *av1 = &config->encodeCodecConfig.av1Config;
+    if (av1->outputAnnexBFormat)
+        return "the format of AV1's Annex B, which is not modelled";
+    if (av1->level > NV_ENC_LEVEL_AV1_AUTOSELECT || av1->tier > NV_ENC_TIER_AV1_1)
+        return "no level, or no tier of AV1";
+    if (av1->disableSeqHdr && av1->repeatSeqHdr)
+        return "sequence headers that are off, and repeated";
+    if (av1->enableTimingInfo || av1->enableDecoderModelInfo || av1->enableFrameIdNumbers ||
+        av1->enableBitstreamPadding || av1->enableCustomTileConfig || av1->enableFilmGrainParams)
+        return "a tool of AV1 that is not modelled";
+    if (av1->chromaSamplePosition > 2)
+        return "no position of AV1's chroma";
+    /* The names are the others'; the header says that it is the size of rendering. */
+    if (init->darWidth < init->encodeWidth || init->darHeight < init->encodeHeight)
+        return "darWidth and darHeight, which AV1 renders at, are below the picture's size";
+    return NULL;
+}
+#else
+static const char *av1_fault(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFIG *config)
+{
+    (void)init;
+    (void)config;
+    return NULL;
+}
+#endif
+
 struct nvenc_common nvenc_common_of(const NV_ENC_INITIALIZE_PARAMS *init,
                                     const NV_ENC_CONFIG *config)
 {
     const NV_ENC_CONFIG_H264 *h264 = &config->encodeCodecConfig.h264Config;
     const NV_ENC_CONFIG_HEVC *hevc = &config->encodeCodecConfig.hevcConfig;
+#if HAS_AV1
+    if (nvenc_is_av1(init))
+        return av1_common(&config->encodeCodecConfig.av1Config);
+#endif
     if (nvenc_is_hevc(init))
         return (struct nvenc_common){.aud = hevc->outputAUD,
                                      .no_headers = hevc->disableSPSPPS,
@@ -152,12 +248,37 @@ static const char *gop_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
     return NULL;
 }
 
+/* H.264's is of a profile of its own, whatever the chroma; left to the driver, it finds that. */
+static const char *lossless_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
+                                  const NV_ENC_CONFIG *config)
+{
+    const NV_ENC_RC_PARAMS *rc = &config->rcParams;
+    const GUID *profile = &config->profileGUID;
+    const bool h264 = nvenc_guid_equal(&init->encodeGUID, &NV_ENC_CODEC_H264_GUID);
+    const bool lossless = init->tuningInfo == NV_ENC_TUNING_INFO_LOSSLESS;
+    const bool bypass = config->encodeCodecConfig.h264Config.qpPrimeYZeroTransformBypassFlag;
+    if (h264 && bypass != lossless)
+        return "qpPrimeYZeroTransformBypassFlag without lossless, or lossless without it";
+    if (!lossless)
+        return NULL;
+    if (rc->rateControlMode != NV_ENC_PARAMS_RC_CONSTQP || rc->constQP.qpInterP > 0 ||
+        rc->constQP.qpInterB > 0 || rc->constQP.qpIntra > 0)
+        return "lossless with another rate control than constant 0";
+    if (!nvenc_cap(device, &init->encodeGUID, NV_ENC_CAPS_SUPPORT_LOSSLESS_ENCODE))
+        return "lossless, beyond the caps";
+    if (h264 && !nvenc_guid_equal(profile, &NV_ENC_H264_PROFILE_HIGH_444_GUID) &&
+        !nvenc_guid_equal(profile, &NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID))
+        return "lossless in a profile that has none";
+    return NULL;
+}
+
 static const char *rate_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
                               const NV_ENC_CONFIG *config)
 {
     const NV_ENC_RC_PARAMS *rc = &config->rcParams;
     const GUID *codec = &init->encodeGUID;
     const int modes = nvenc_cap(device, codec, NV_ENC_CAPS_SUPPORTED_RATECONTROL_MODES);
+    const uint32_t qp_max = nvenc_is_av1(init) ? 255 : 51;
     const int b_frames = config->frameIntervalP > 1 ? config->frameIntervalP - 1 : 0;
     if (rc->rateControlMode != NV_ENC_PARAMS_RC_CONSTQP &&
         rc->rateControlMode != NV_ENC_PARAMS_RC_VBR && rc->rateControlMode != NV_ENC_PARAMS_RC_CBR)
@@ -165,20 +286,16 @@ static const char *rate_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
     if ((rc->rateControlMode & (NV_ENC_PARAMS_RC_MODE)modes) != rc->rateControlMode)
         return "a rate control beyond the caps";
     if (rc->rateControlMode == NV_ENC_PARAMS_RC_CONSTQP &&
-        (rc->constQP.qpInterP > 51 || rc->constQP.qpInterB > 51 || rc->constQP.qpIntra > 51))
-        return "a quantiser above 51";
+        (rc->constQP.qpInterP > qp_max || rc->constQP.qpInterB > qp_max ||
+         rc->constQP.qpIntra > qp_max))
+        return "a quantiser above the largest";
+    if (rc->targetQuality > (nvenc_is_av1(init) ? 63 : 51))
+        return "a targetQuality above the largest";
     if (rc->rateControlMode == NV_ENC_PARAMS_RC_VBR && rc->maxBitRate > 0 &&
         rc->maxBitRate < rc->averageBitRate)
         return "maxBitRate is below averageBitRate";
     if (rc->vbvInitialDelay > rc->vbvBufferSize)
         return "vbvInitialDelay is above vbvBufferSize";
-    if (init->tuningInfo == NV_ENC_TUNING_INFO_LOSSLESS &&
-        (rc->rateControlMode != NV_ENC_PARAMS_RC_CONSTQP || rc->constQP.qpInterP > 0 ||
-         rc->constQP.qpInterB > 0 || rc->constQP.qpIntra > 0))
-        return "lossless with another rate control than constant 0";
-    if (init->tuningInfo == NV_ENC_TUNING_INFO_LOSSLESS &&
-        !nvenc_cap(device, codec, NV_ENC_CAPS_SUPPORT_LOSSLESS_ENCODE))
-        return "lossless, beyond the caps";
     if (rc->vbvBufferSize > 0 && !nvenc_cap(device, codec, NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE))
         return "vbvBufferSize, beyond the caps";
     if (rc->enableLookahead && !nvenc_cap(device, codec, NV_ENC_CAPS_SUPPORT_LOOKAHEAD))
@@ -207,13 +324,33 @@ static const char *format_fault(const struct nvenc_codec_caps *caps,
         return "a profile of another depth";
     if (nvenc_common_of(init, config).chroma_format != 1)
         return "chromaFormatIDC is not 1 (4:2:0), the only one that is modelled";
-    if (config->frameFieldMode != NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME)
-        return "field coding, beyond the caps";
     if (config->monoChromeEncoding)
         return "monochrome, beyond the caps";
     if (config->frameIntervalP > 1 &&
         nvenc_guid_equal(&config->profileGUID, &NV_ENC_H264_PROFILE_BASELINE_GUID))
         return "B-frames in the baseline profile";
+    return NULL;
+}
+
+/* Of both fields in one input: each has half of the lines, in each plane. */
+static const char *field_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
+                               const NV_ENC_CONFIG *config)
+{
+    if (config->frameFieldMode == NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME)
+        return NULL;
+    if (!nvenc_is_fields(config))
+        return "a frameFieldMode that is not modelled";
+    if (nvenc_is_hevc(init) || nvenc_is_av1(init) ||
+        nvenc_cap(device, &init->encodeGUID, NV_ENC_CAPS_SUPPORT_FIELD_ENCODING) == 0)
+        return "field coding, beyond the caps";
+    if (nvenc_guid_equal(&config->profileGUID, &NV_ENC_H264_PROFILE_BASELINE_GUID))
+        return "fields in the baseline profile";
+    if (init->encodeHeight % 4)
+        return "fields of a height that is no multiple of 4";
+    if (config->rcParams.enableLookahead)
+        return "fields with lookahead, which is not modelled";
+    if (nvenc_common_of(init, config).b_refs != NV_ENC_BFRAME_REF_MODE_DISABLED)
+        return "fields with B-frames as references, which is not modelled";
     return NULL;
 }
 
@@ -227,7 +364,13 @@ const char *nvenc_config_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
     if (!fault)
         fault = format_fault(&caps, init, config);
     if (!fault)
+        fault = field_fault(device, init, config);
+    if (!fault && nvenc_is_av1(init))
+        fault = av1_fault(init, config);
+    if (!fault)
         fault = gop_fault(device, init, config);
+    if (!fault)
+        fault = lossless_fault(device, init, config);
     if (!fault)
         fault = rate_fault(device, init, config);
     return fault;

@@ -239,8 +239,10 @@ static void release_locked(struct nvenc_session *session, struct nvenc_picture *
     carrier->carried = picture_ref_locked(picture);
     picture->released = true;
     picture->type = type;
-    picture->order = order;
-    picture->step = order - session->coded_order;
+    picture->place = (struct nvenc_place){.order = order,
+                                          .step = order - session->coded_order,
+                                          .bottom_first = picture->structure ==
+                                                          NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP};
     session->coded_order = order;
     if (type == NV_ENC_PIC_TYPE_IDR) {
         const struct nvenc_common common = nvenc_common_of(&session->init, &session->config);
@@ -278,11 +280,19 @@ static int release_some_locked(struct nvenc_session *session, int keep, bool end
     if (held - count < keep)
         return 0;
     const int order = (int)session->since_idr;
-    release_locked(session, last, NV_ENC_PIC_TYPE_P, order + count - 1);
-    ret[0] = last;
-    for (int i = 1; i < count; i++, first = first->next) {
-        release_locked(session, first, NV_ENC_PIC_TYPE_B, order + i - 1);
-        ret[i] = first;
+    /* AV1's packets are in the order of display: the one of the first B-frame has the P too. */
+    const bool shown = nvenc_is_av1(&session->init);
+    if (!shown) {
+        release_locked(session, last, NV_ENC_PIC_TYPE_P, order + count - 1);
+        *ret++ = last;
+    }
+    for (int i = 0; i < count - 1; i++, first = first->next) {
+        release_locked(session, first, NV_ENC_PIC_TYPE_B, order + i);
+        *ret++ = first;
+    }
+    if (shown) {
+        release_locked(session, last, NV_ENC_PIC_TYPE_P, order + count - 1);
+        *ret = last;
     }
     session->since_idr += (unsigned)count;
     return count;
@@ -309,9 +319,12 @@ static bool release(struct nvenc_session *session, bool end)
 
 /* ---- submission ----------------------------------------------------------------------------- */
 
-static bool sei_take(struct nvenc_picture *picture, bool hevc,
+static bool sei_take(struct nvenc_picture *picture, const NV_ENC_INITIALIZE_PARAMS *init,
                      const NV_ENC_CODEC_PIC_PARAMS *params)
 {
+    const bool hevc = nvenc_is_hevc(init);
+    if (nvenc_is_av1(init))
+        return true;
     const uint32_t count =
         hevc ? params->hevcPicParams.seiPayloadArrayCnt : params->h264PicParams.seiPayloadArrayCnt;
     const NV_ENC_SEI_PAYLOAD *payloads =
@@ -321,6 +334,16 @@ static bool sei_take(struct nvenc_picture *picture, bool hevc,
             return false;
     }
     return true;
+}
+
+static bool has_obus(const NV_ENC_CODEC_PIC_PARAMS *params)
+{
+#if HAS_AV1
+    return params->av1PicParams.obuPayloadArrayCnt > 0;
+#else
+    (void)params;
+    return false;
+#endif
 }
 
 static const char *picture_fault_locked(const struct nvenc_session *session,
@@ -347,8 +370,14 @@ static const char *picture_fault_locked(const struct nvenc_session *session,
         return "another format than the input's";
     if (params->inputPitch != input->pitch && params->inputPitch != params->inputWidth)
         return "another pitch than the input's";
-    if (params->pictureStruct != NV_ENC_PIC_STRUCT_FRAME)
+    const bool fields = params->pictureStruct == NV_ENC_PIC_STRUCT_FIELD_TOP_BOTTOM ||
+                        params->pictureStruct == NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP;
+    if (nvenc_is_fields(&session->config) && !fields)
+        return "a frame, or no structure of the picture, in a session of fields";
+    if (!nvenc_is_fields(&session->config) && params->pictureStruct != NV_ENC_PIC_STRUCT_FRAME)
         return "a field, or no structure of the picture";
+    if (nvenc_is_av1(&session->init) && has_obus(&params->codecPicParams))
+        return "OBUs for AV1, which are not modelled";
     if (params->completionEvent)
         return "an event, in synchronous mode";
     if (params->encodePicFlags &
@@ -371,6 +400,7 @@ static void picture_fill_locked(struct nvenc_session *session, struct nvenc_pict
     picture->frame_index = params->frameIdx;
     picture->forced = session->begins || (params->encodePicFlags & NV_ENC_PIC_FLAG_FORCEIDR);
     picture->headers = params->encodePicFlags & NV_ENC_PIC_FLAG_OUTPUT_SPSPPS;
+    picture->structure = params->pictureStruct;
     picture->codec = nvenc_codec_ref_locked(session->codec);
     picture->rate = nvenc_rate_of(&session->init, &session->config);
     picture->address = input->address;
@@ -407,7 +437,7 @@ static NVENCSTATUS submit(struct nvenc_session *session, const char *name,
     struct nvenc_picture *picture = calloc(1, sizeof(*picture));
     if (!picture)
         return NV_ENC_ERR_OUT_OF_MEMORY;
-    if (!sei_take(picture, nvenc_is_hevc(&session->init), &params->codecPicParams)) {
+    if (!sei_take(picture, &session->init, &params->codecPicParams)) {
         nvenc_bytes_free(&picture->sei);
         free(picture);
         return NV_ENC_ERR_OUT_OF_MEMORY;
@@ -524,7 +554,7 @@ static void describe(const struct nvenc_picture *picture, const struct standin_b
     ret->outputDuration = picture->duration;
     ret->frameIdx = picture->frame_index;
     ret->pictureType = picture->type;
-    ret->pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
+    ret->pictureStruct = picture->structure;
     ret->frameAvgQP = picture->qp;
     ret->numSlices = 0;
     ret->temporalId = 0;

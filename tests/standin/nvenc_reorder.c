@@ -1,5 +1,6 @@
 /* libnvidia-encode: pictures that were encoded in the order of decoding, without B-frames, given
- * their order of display: the parameter sets say that there is one, each slice has its place in it.
+ * their order of display, and that of their fields: the parameter sets say that there is one, each
+ * slice has its place in it.
  * Only the syntax that libx264 and libx265 write as nvenc_codec.c sets them is known here; what
  * does not come out even is refused.
  *
@@ -156,33 +157,55 @@ static bool h264_sequence(struct bits *b, struct nvenc_syntax *ret)
         copy(b, 2);
     }
     ret->frame_num_bits = 4 + (int)copy_ue(b);
-    if (get_ue(b) != 2)
+    if (get_ue(b) != (ret->fields ? 0 : 2))
         return false;
+    ret->order_bits = ret->fields ? 4 + (int)get_ue(b) : 0;
     put_ue(b, 0);
     put_ue(b, POC_BITS - 4);
     copy_ue(b); /* references */
     copy(b, 1);
     copy_ue(b); /* size */
     copy_ue(b);
-    copy(b, 2);
+    if (copy(b, 1) == ret->fields) /* only frames */
+        return false;
+    copy(b, ret->fields ? 2 : 1);
     for (int i = 0, n = copy(b, 1) ? 4 : 0; i < n; i++) /* cropping */
         copy_ue(b);
     if (!copy(b, 1))
         return false;
     copy_h264_vui(b);
-    if (copy(b, 4) != 1) /* no models of buffers, but restrictions */
+    /* No models of buffers, but restrictions; timing of pictures, which is left out with its SEI.
+     */
+    if (get(b, 4) != (ret->fields ? 3 : 1))
         return false;
+    put(b, 1, 4);
     copy(b, 1);
     for (int i = 0; i < 4; i++)
         copy_ue(b);
-    get_ue(b); /* reordered, buffered */
-    get_ue(b);
-    put_ue(b, 1);
-    put_ue(b, 2);
+    if (ret->reorder) { /* reordered, buffered */
+        get_ue(b);
+        get_ue(b);
+        put_ue(b, 1);
+        put_ue(b, 2);
+    }
     return copy_rest(b);
 }
 
-static bool h264_slice(struct bits *b, const struct nvenc_syntax *syntax, int order)
+/* Of both fields, where there are two: the later one is the next in order. */
+static void h264_order(struct bits *b, const struct nvenc_syntax *syntax,
+                       const struct nvenc_place *place)
+{
+    const bool bottom_first = syntax->fields && place->bottom_first;
+    get(b, syntax->order_bits);
+    put(b, (uint32_t)(2 * place->order + bottom_first), POC_BITS);
+    if (!syntax->fields)
+        return;
+    get_ue(b);
+    put_ue(b, bottom_first ? 2 : 1); /* -1 or 1 */
+}
+
+static bool h264_slice(struct bits *b, const struct nvenc_syntax *syntax,
+                       const struct nvenc_place *place)
 {
     const uint32_t head = copy(b, 8);
     const bool idr = (head & 31) == 5;
@@ -190,9 +213,11 @@ static bool h264_slice(struct bits *b, const struct nvenc_syntax *syntax, int or
     const bool intra = copy_ue(b) % 5 == 2;
     copy_ue(b); /* PPS */
     copy(b, syntax->frame_num_bits);
+    if (syntax->fields && copy(b, 1) != 0) /* both fields in one */
+        return false;
     if (idr)
         copy_ue(b);
-    put(b, (uint32_t)(2 * order), POC_BITS);
+    h264_order(b, syntax, place);
     if (!syntax->cabac)
         return copy_rest(b);
     if (!intra && copy(b, 1)) /* the count of references */
@@ -272,19 +297,19 @@ static void put_reference(struct bits *b, int step)
     put(b, 1, 1);
 }
 
-static bool hevc_slice(struct bits *b, int order, int step)
+static bool hevc_slice(struct bits *b, const struct nvenc_place *place)
 {
     const uint32_t type = copy(b, 16) >> 9 & 63;
     const bool idr = type == 19 || type == 20;
     if (idr)
         return copy_rest(b);
-    if (copy(b, 1) != 1 || step == 0) /* one slice */
+    if (copy(b, 1) != 1 || place->step == 0) /* one slice */
         return false;
     copy_ue(b); /* PPS */
     if (copy_ue(b) != 1)
         return false;
     get(b, POC_BITS);
-    put(b, (uint32_t)order, POC_BITS);
+    put(b, (uint32_t)place->order, POC_BITS);
     if (copy(b, 1) != 0) /* references are in the slice */
         return false;
     const uint32_t before = get_ue(b), behind = get_ue(b);
@@ -294,7 +319,7 @@ static bool hevc_slice(struct bits *b, int order, int step)
     }
     if (before == 0 || behind != 0)
         return false;
-    put_reference(b, step);
+    put_reference(b, place->step);
     if (copy(b, 1) != 0) /* one of them is used */
         return false;
     copy_ue(b); /* candidates to merge */
@@ -305,17 +330,17 @@ static bool hevc_slice(struct bits *b, int order, int step)
 
 /* ---- units ---------------------------------------------------------------------------------- */
 
-bool nvenc_reorder(const uint8_t *unit, size_t size, struct nvenc_syntax *syntax, int order,
-                   int step, struct nvenc_bytes *to)
+bool nvenc_reorder(const uint8_t *unit, size_t size, struct nvenc_syntax *syntax,
+                   const struct nvenc_place *place, struct nvenc_bytes *to)
 {
     struct bits b = {.data = unit, .size = size, .to = to};
     const int type = syntax->hevc ? unit[0] >> 1 & 63 : unit[0] & 31;
     if (syntax->hevc)
         return type == 32   ? hevc_video(&b)
                : type == 33 ? hevc_sequence(&b)
-               : type < 32  ? hevc_slice(&b, order, step)
+               : type < 32  ? hevc_slice(&b, place)
                             : copy_rest(&b);
     return type == 7                ? h264_sequence(&b, syntax)
-           : type == 1 || type == 5 ? h264_slice(&b, syntax, order)
+           : type == 1 || type == 5 ? h264_slice(&b, syntax, place)
                                     : copy_rest(&b);
 }

@@ -177,7 +177,16 @@ REFUSE(async, init->enableEncodeAsync = 1)
 REFUSE(untuned, init->tuningInfo = NV_ENC_TUNING_INFO_UNDEFINED)
 REFUSE(preset, init->presetGUID = NV_ENC_CODEC_H264_GUID)
 REFUSE(lookahead, config->rcParams.enableLookahead = 1; config->rcParams.lookaheadDepth = 40)
-REFUSE(lossless, init->tuningInfo = NV_ENC_TUNING_INFO_LOSSLESS)
+REFUSE(lossless, init->tuningInfo = NV_ENC_TUNING_INFO_LOSSLESS;
+       config->encodeCodecConfig.h264Config.qpPrimeYZeroTransformBypassFlag = 1)
+REFUSE(no_bypass, init->tuningInfo = NV_ENC_TUNING_INFO_LOSSLESS;
+       config->rcParams.rateControlMode = NV_ENC_PARAMS_RC_CONSTQP)
+REFUSE(bypass, config->encodeCodecConfig.h264Config.qpPrimeYZeroTransformBypassFlag = 1)
+REFUSE(lossless_high, init->tuningInfo = NV_ENC_TUNING_INFO_LOSSLESS;
+       config->rcParams.rateControlMode = NV_ENC_PARAMS_RC_CONSTQP;
+       config->profileGUID = NV_ENC_H264_PROFILE_HIGH_GUID;
+       config->encodeCodecConfig.h264Config.qpPrimeYZeroTransformBypassFlag = 1)
+REFUSE(target, config->rcParams.targetQuality = 52)
 REFUSE(rate, config->rcParams.rateControlMode = NV_ENC_PARAMS_RC_VBR;
        config->rcParams.averageBitRate = 100; config->rcParams.maxBitRate = 90)
 REFUSE(refs, config->encodeCodecConfig.h264Config.useBFramesAsRef = NV_ENC_BFRAME_REF_MODE_MIDDLE)
@@ -620,6 +629,10 @@ static const struct child children[] = {
     {"no preset", refuse_preset, "not a preset", DEVICE},
     {"deep lookahead", refuse_lookahead, "more than 31", DEVICE},
     {"lossless with a rate", refuse_lossless, "lossless with another", DEVICE},
+    {"lossless, transforms not bypassed", refuse_no_bypass, "or lossless without it", DEVICE},
+    {"transforms bypassed, with a rate", refuse_bypass, "without lossless", DEVICE},
+    {"lossless in the high profile", refuse_lossless_high, "in a profile that has none", DEVICE},
+    {"a quality of 52", refuse_target, "a targetQuality above", DEVICE},
     {"a peak below the average", refuse_rate, "maxBitRate is below", DEVICE},
     {"B-frames as references", refuse_refs, "B-frames as references", DEVICE},
     {"another codec", refuse_hevc_codec, "a codec that the device does not encode",

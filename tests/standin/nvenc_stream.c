@@ -132,11 +132,11 @@ static bool unescape(struct nvenc_bytes *to, const uint8_t *unit, size_t size)
 }
 
 static bool append_reordered(struct nvenc_bytes *to, const uint8_t *unit, size_t size,
-                             struct nvenc_syntax *syntax, int order, int step)
+                             struct nvenc_syntax *syntax, const struct nvenc_place *place)
 {
     struct nvenc_bytes raw = {.data = NULL}, edited = {.data = NULL};
     const bool ok = unescape(&raw, unit, size) &&
-                    nvenc_reorder(raw.data, raw.size, syntax, order, step, &edited) &&
+                    nvenc_reorder(raw.data, raw.size, syntax, place, &edited) &&
                     append_unit(to, edited.data, edited.size);
     nvenc_bytes_free(&raw);
     nvenc_bytes_free(&edited);
@@ -144,7 +144,7 @@ static bool append_reordered(struct nvenc_bytes *to, const uint8_t *unit, size_t
 }
 
 static bool append_units(struct nvenc_bytes *to, const uint8_t *data, size_t size, bool headers,
-                         struct nvenc_syntax *syntax, int order, int step)
+                         struct nvenc_syntax *syntax, const struct nvenc_place *place)
 {
     static const uint8_t start[4] = {0, 0, 0, 1};
     const uint8_t *at = data, *unit;
@@ -154,8 +154,8 @@ static bool append_units(struct nvenc_bytes *to, const uint8_t *data, size_t siz
         const int type = unit_size >= 2 ? unit_type(unit, syntax->hevc) : -1;
         if (type < 0 || !(headers ? is_header : is_slice)(type, syntax->hevc))
             continue;
-        if (syntax->reorder)
-            ok = append_reordered(to, unit, unit_size, syntax, order, step);
+        if (syntax->reorder || syntax->fields)
+            ok = append_reordered(to, unit, unit_size, syntax, place);
         else
             ok = nvenc_append(to, start, sizeof(start)) && nvenc_append(to, unit, unit_size);
     }
@@ -165,11 +165,11 @@ static bool append_units(struct nvenc_bytes *to, const uint8_t *data, size_t siz
 bool nvenc_append_headers(struct nvenc_bytes *to, const uint8_t *data, size_t size,
                           struct nvenc_syntax *syntax)
 {
-    return append_units(to, data, size, true, syntax, 0, 0);
+    return append_units(to, data, size, true, syntax, NULL);
 }
 
 bool nvenc_append_slices(struct nvenc_bytes *to, const uint8_t *data, size_t size,
-                         struct nvenc_syntax *syntax, int order, int step)
+                         struct nvenc_syntax *syntax, const struct nvenc_place *place)
 {
-    return append_units(to, data, size, false, syntax, order, step);
+    return append_units(to, data, size, false, syntax, place);
 }

@@ -83,6 +83,7 @@ static void live(const GUID *codec)
         CHECK(client_submit(&c, i, i == 17 ? NV_ENC_PIC_FLAG_FORCEIDR : 0) == NV_ENC_SUCCESS);
         CHECK(c.locked == i + 1 && c.packets[i].timestamp == CLIENT_TIME(i));
         CHECK(c.packets[i].frame_index == (uint32_t)i);
+        CHECK(c.packets[i].structure == NV_ENC_PIC_STRUCT_FRAME);
         CHECK((c.packets[i].type == NV_ENC_PIC_TYPE_IDR) == (i == 0 || i == 17));
     }
     client_end(&c);
@@ -225,12 +226,19 @@ static void lookahead(void)
 
 /* ---- what is in the stream ------------------------------------------------------------------ */
 
+static void edit_lossless(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
+{
+    if (memcmp(&init->encodeGUID, &NV_ENC_CODEC_H264_GUID, sizeof(GUID)) == 0)
+        config->encodeCodecConfig.h264Config.qpPrimeYZeroTransformBypassFlag = 1;
+}
+
 static void lossless(const GUID *codec, bool deep, int b_frames)
 {
     struct client_params p = with(codec, b_frames);
     p.tuning = NV_ENC_TUNING_INFO_LOSSLESS;
     p.preset = &NV_ENC_PRESET_P4_GUID;
     p.deep = deep;
+    p.edit = edit_lossless;
     client_begin(&c, &p);
     submit(13);
     client_end(&c);

@@ -6,6 +6,7 @@
 #include "codec/encoder_check.h"
 
 #define MACROBLOCK 16
+#define FIELD_LINES 4 /* H.264 7.4.2.1.1: what CropUnitY is for fields in 4:2:0 */
 #define CODECS_MAX 16 /* that a device is asked for */
 
 /* ---- codecs, profiles, formats --------------------------------------------------------------- */
@@ -252,6 +253,11 @@ static int check_tools(const struct encoder_params *params, const struct nvenc_c
                          "%s: interlaced coding is not to be had from this GPU's encoder; "
                          "deinterlace, or encode on the CPU",
                          codec);
+    if (encoder_interlaced(params) && params->height % FIELD_LINES)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "%s: interlaced pictures of %d lines cannot be coded, only multiples of "
+                         "%d; deinterlace, or give another size",
+                         codec, params->height, FIELD_LINES);
     if (strcmp(codec, "av1") != 0 && !params->low_latency && params->bframes > caps->bframes_max)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: %d B-frames in a row are more than the %d of this GPU's encoder; "

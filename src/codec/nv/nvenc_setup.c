@@ -9,6 +9,7 @@
  * 60/s, and each forced key frame begins anew. */
 #define GOP_LONG (1 << 24)
 #define ASPECT_TERM_MAX 65535 /* as the streams have it */
+#define RENDER_MAX 65536      /* pixels; AV1's syntax has 16 bits for one less */
 #define UNSPECIFIED 2         /* H.273 */
 
 _Static_assert(LOOKAHEAD_MAX <= NVENC_DELAY_MAX, "frames inside are bounded");
@@ -321,10 +322,25 @@ static struct rational display_aspect(const struct encoder_params *params)
                            (int64_t)params->height * sample.den);
 }
 
+/* AV1 has the size that the picture is to be shown at instead: with the same aspect, and with no
+ * side below the coded one. */
+static struct rational render_size(const struct encoder_params *params)
+{
+    const struct rational sample = params->sample_aspect;
+    int64_t width = params->width, height = params->height;
+    if (sample.num > 0 && sample.den > 0 && sample.num > sample.den)
+        width = width * sample.num / sample.den;
+    else if (sample.num > 0 && sample.den > 0)
+        height = height * sample.den / sample.num;
+    return (struct rational){(int)(width < RENDER_MAX ? width : RENDER_MAX),
+                             (int)(height < RENDER_MAX ? height : RENDER_MAX)};
+}
+
 static void set_init(NV_ENC_INITIALIZE_PARAMS *init, const struct encoder_params *params)
 {
     const struct rational rate = encoder_frame_rate(params);
-    const struct rational aspect = display_aspect(params);
+    const struct rational aspect =
+        is_codec(params, "av1") ? render_size(params) : display_aspect(params);
     init->version = NV_ENC_INITIALIZE_PARAMS_VER;
     init->encodeGUID = *nvenc_codec_guid(params->codec);
     init->presetGUID = *preset_guid(params);

@@ -404,6 +404,31 @@ static void test_av1(void **state)
     params.quality = 63;
     assert_int_equal(set_up(&params).config.rcParams.targetQuality, 63);
 }
+
+/* Where the others have an aspect, AV1 has a size. */
+static void test_av1_render_size(void **state)
+{
+    static const struct {
+        struct change changes[CHANGES_MAX];
+        unsigned width, height;
+    } cases[] = {
+        {{{SIZE, 1280, 720}}, 1280, 720},
+        {{{SIZE, 720, 576}, {ASPECT, 64, 45}}, 1024, 576},
+        {{{SIZE, 720, 480}, {ASPECT, 8, 9}}, 720, 540},
+        {{{SIZE, 800, 800}, {ASPECT, 0, 1}}, 800, 800},
+        {{{SIZE, 800, 800}, {ASPECT, 5, 0}}, 800, 800},
+        {{{SIZE, 800, 800}, {ASPECT, 1 << 30, 1}}, 65536, 800},
+        {{{SIZE, 800, 800}, {ASPECT, 1, INT32_MAX}}, 800, 65536},
+    };
+    (void)state;
+    device_reset();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct encoder_params params = params_changed("av1", cases[i].changes);
+        const NV_ENC_INITIALIZE_PARAMS init = set_up(&params).init;
+        if (init.darWidth != cases[i].width || init.darHeight != cases[i].height)
+            fail_msg("case %zu gives %ux%u", i, init.darWidth, init.darHeight);
+    }
+}
 #endif
 
 /* A preset that the driver does not give. */
@@ -564,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_color),
 #if HAS_AV1
         cmocka_unit_test(test_av1),
+        cmocka_unit_test(test_av1_render_size),
 #endif
         cmocka_unit_test(test_no_preset),
         cmocka_unit_test(test_anything),
