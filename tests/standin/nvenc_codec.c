@@ -36,6 +36,7 @@ struct nvenc_codec {
     AVPacket *packet;
     int64_t count; /* pictures so far */
     bool aud, no_headers;
+    bool timing; /* H.264: each picture has its picture timing */
     struct nvenc_syntax syntax;
     struct nvenc_rate rate; /* as opened */
     struct control control;
@@ -83,6 +84,8 @@ static void h264_params(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFI
     param(ret, "cabac", has_cabac(config));
     param(ret, "8x8dct", high);
     param(ret, "keyint", INT_MAX);
+    if (config->encodeCodecConfig.h264Config.outputPictureTimingSEI)
+        param(ret, "pic-struct", 1);
     if (common.slice_mode == 3 && common.slice_data > 0)
         param(ret, "slices", common.slice_data);
     if (common.vui.chromaSampleLocationFlag)
@@ -289,6 +292,7 @@ struct nvenc_codec *nvenc_codec_open(const NV_ENC_INITIALIZE_PARAMS *init,
 {
     const struct nvenc_common common = nvenc_common_of(init, config);
     const bool hevc = nvenc_is_hevc(init);
+    const bool timing = !hevc && config->encodeCodecConfig.h264Config.outputPictureTimingSEI;
     const AVCodec *av_codec = avcodec_find_encoder_by_name(hevc ? "libx265" : "libx264");
     struct nvenc_codec *codec = calloc(1, sizeof(*codec));
     if (codec && av_codec) {
@@ -298,6 +302,7 @@ struct nvenc_codec *nvenc_codec_open(const NV_ENC_INITIALIZE_PARAMS *init,
                                       .packet = av_packet_alloc(),
                                       .aud = common.aud,
                                       .no_headers = common.no_headers,
+                                      .timing = timing,
                                       .syntax = {.hevc = hevc,
                                                  .reorder = config->frameIntervalP > 1,
                                                  .cabac = has_cabac(config)},
@@ -342,12 +347,22 @@ static void read_input(const struct nvenc_picture *picture, AVFrame *frame)
     }
 }
 
+/* A frame (pic_struct 0) without a clock; there is no HRD whose delays would come first. */
+static bool append_timing(struct nvenc_bytes *to)
+{
+    uint8_t payload[] = {0x04};
+    const NV_ENC_SEI_PAYLOAD message = {
+        .payloadSize = sizeof(payload), .payloadType = 1, .payload = payload};
+    return nvenc_append_sei(to, false, &message);
+}
+
 static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture)
 {
     const bool headers = picture->headers && !codec->no_headers;
     struct nvenc_bytes *to = &picture->packet;
     return (!codec->aud || nvenc_append_aud(to, codec->syntax.hevc)) &&
            (!headers || nvenc_append(to, codec->headers.data, codec->headers.size)) &&
+           (!codec->timing || append_timing(to)) &&
            nvenc_append(to, picture->sei.data, picture->sei.size) &&
            nvenc_append_slices(to, codec->packet->data, (size_t)codec->packet->size, &codec->syntax,
                                picture->order, picture->step);

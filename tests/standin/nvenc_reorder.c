@@ -170,7 +170,7 @@ static bool h264_sequence(struct bits *b, struct nvenc_syntax *ret)
     if (!copy(b, 1))
         return false;
     copy_h264_vui(b);
-    if (copy(b, 4) != 1) /* no models of buffers, but restrictions */
+    if ((copy(b, 4) & ~2u) != 1) /* no models of buffers, but restrictions; picture timing or not */
         return false;
     copy(b, 1);
     for (int i = 0; i < 4; i++)
