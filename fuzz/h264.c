@@ -1,9 +1,10 @@
-/* media/h264.h and media/avcc.h. The first byte picks the framing of an access unit and whether
- * the rest is a codec header instead. */
+/* media/h264.h, media/avcc.h and H.264's part of media/timecode.h. The first byte picks the framing
+ * of an access unit and whether the rest is a codec header instead. */
 #include <string.h>
 
 #include "fuzz.h"
 #include "media/avcc.h"
+#include "media/timecode.h"
 
 #define FRAME_SIDE 16384
 
@@ -28,6 +29,36 @@ static void check_unit(struct h264_context *ctx, const uint8_t *data, size_t siz
     FUZZ_CHECK(au.pictures <= au.slices && (au.slices > 0) == (au.slice_types != 0));
     FUZZ_CHECK(!au.second_field || (au.field && !au.idr));
     FUZZ_CHECK(!au.intra_only || !(au.slice_types & (1u << H264_SLICE_P | 1u << H264_SLICE_B)));
+}
+
+/* What gets clocks has them when it is read again. */
+static void check_timing(struct nal unit, const struct h264_sps *sps)
+{
+    static uint8_t out[TIMECODE_REWRITTEN_MAX];
+    const struct frame_timecode code = {
+        .count = 3, .clocks = {{1, 2, 3, 4, true}, {0}, {23, 59, 59, 79, false}}};
+    int messages = 0, found = 0;
+    const size_t size = timecode_rewrite_h264(&code, sps, unit, &messages, out);
+    FUZZ_CHECK(size <= sizeof(out) && (size > 0) == (messages > 0));
+    struct bits b;
+    struct sei sei;
+    struct timecode_sei timing;
+    bits_init_rbsp(&b, out + 1, size > 0 ? size - 1 : 0);
+    while (size > 0 && sei_next(&b, &sei))
+        found += timecode_read_h264(&sei, sps, &timing) && timing.code.count > 0;
+    FUZZ_CHECK(found == messages);
+}
+
+static void check_timings(const struct h264_context *ctx, const uint8_t *data, size_t size,
+                          unsigned length_size)
+{
+    struct nal_iter it;
+    struct nal nal;
+    nal_iter_init(&it, data, size, length_size);
+    while (nal_next(&it, &nal))
+        for (int i = 0; h264_nal_type(nal) == H264_NAL_SEI && i < H264_SPS_MAX; i++)
+            if (ctx->sps[i].valid)
+                check_timing(nal, &ctx->sps[i]);
 }
 
 /* A header that can be read and written must come back the same. */
@@ -71,5 +102,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_unit(&ctx, data + 1, size - 1, framings[data[0] & 3]);
     for (int i = 0; i < H264_SPS_MAX; i++)
         check_sps(&ctx.sps[i]);
+    check_timings(&ctx, data + 1, size - 1, framings[data[0] & 3]);
     return 0;
 }

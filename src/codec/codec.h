@@ -174,6 +174,8 @@ struct encoder_params {
     bool no_fallback;    /* UNSUPPORTED rather than another device's work */
     bool joined;         /* other encoders make the rest of the stream, and all must be of one kind:
                           * DEVICE where they can have this kind and this one cannot */
+    int timecode_step;   /* SIDE_TIMECODE is written, counting one for so many of the source's
+                          * frames; 0: it is not. H.264's headers depend on it */
     bool global_headers; /* parameter sets in the header too; they are repeated in band */
 };
 

@@ -569,6 +569,7 @@ static int look_at_beginning(struct reader *r, struct error *err)
 {
     struct reader_track *t = &r->tracks[r->video];
     int frames = 0, untimed = 0, undecoded = 0, anchors = 0;
+    bool partial = false;
     for (size_t i = 0;
          frames < LOOK_VIDEO_PACKETS && i < LOOK_PACKETS_MAX && r->queue_bytes < LOOK_BYTES_MAX;) {
         if (i == r->queue_count && reader_read_ahead(r) < 0)
@@ -581,6 +582,8 @@ static int look_at_beginning(struct reader *r, struct error *err)
         merge_hdr(&t->video.hdr, &q->look.hdr);
         t->dolby_vision |= q->look.dolby_vision;
         t->hdr10_plus |= q->look.hdr10_plus;
+        t->video.timecodes |= q->look.timecode;
+        partial |= q->look.timecode_partial;
         if (q->look.flags & PACKET_SECOND_FIELD)
             continue;
         if (q->look.field_order != FIELD_UNKNOWN)
@@ -592,6 +595,7 @@ static int look_at_beginning(struct reader *r, struct error *err)
         undecoded += q->av->dts == AV_NOPTS_VALUE;
         anchors += q->look.anchor && q->av->pts != AV_NOPTS_VALUE;
     }
+    t->video.timecodes &= !partial;
     if (r->ended == RGPU_ERROR_MEMORY || r->ended == RGPU_ERROR_CANCELLED ||
         (r->ended == RGPU_ERROR_INPUT && r->queue_count == 0)) {
         if (err)

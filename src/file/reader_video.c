@@ -12,6 +12,7 @@
 #include "media/avcc.h"
 #include "media/h26x.h"
 #include "media/hvcc.h"
+#include "media/timecode.h"
 
 /* Parameter sets of the headers; broken ones may come again in band. */
 static void learn_headers(struct video_state *v, const uint8_t *data, size_t size)
@@ -107,6 +108,31 @@ void video_state_reset(struct video_state *v)
 
 /* ---- access points -------------------------------------------------------------------------- */
 
+static void take_timing(const struct timecode_sei *timing, struct video_look *ret)
+{
+    ret->timecode |= timing->code.count > 0;
+    ret->timecode_partial |= timing->partial;
+}
+
+static void look_h264_timing(const struct video_state *v, const struct h264_sps *sps,
+                             const AVPacket *av, struct video_look *ret)
+{
+    struct nal_iter it;
+    struct nal nal;
+    nal_iter_init(&it, av->data, (size_t)av->size, v->length_size);
+    while (sps->pic_struct_present && nal_next(&it, &nal)) {
+        if (h264_nal_type(nal) != H264_NAL_SEI)
+            continue;
+        struct bits b;
+        struct sei sei;
+        struct timecode_sei timing;
+        bits_init_rbsp(&b, nal.data + 1, nal.size - 1);
+        while (sei_next(&b, &sei))
+            if (timecode_read_h264(&sei, sps, &timing))
+                take_timing(&timing, ret);
+    }
+}
+
 static void look_h264(struct video_state *v, const AVPacket *av, struct video_look *ret)
 {
     struct h264_access_unit au;
@@ -121,8 +147,11 @@ static void look_h264(struct video_state *v, const AVPacket *av, struct video_lo
     ret->hdr = au.hdr;
     if (au.field && !au.second_field)
         ret->field_order = au.first.bottom ? FIELD_BOTTOM_FIRST : FIELD_TOP_FIRST;
-    if (au.slices > 0 && au.first.sps_id < H264_SPS_MAX)
-        ret->maybe_interlaced = !v->h264->sps[au.first.sps_id].frame_mbs_only;
+    if (au.slices > 0 && au.first.sps_id < H264_SPS_MAX) {
+        const struct h264_sps *sps = &v->h264->sps[au.first.sps_id];
+        ret->maybe_interlaced = !sps->frame_mbs_only;
+        look_h264_timing(v, sps, av, ret);
+    }
     if (au.second_field)
         ret->flags |= PACKET_SECOND_FIELD;
     else if (au.idr)
@@ -132,7 +161,8 @@ static void look_h264(struct video_state *v, const AVPacket *av, struct video_lo
         ret->access = ACCESS_OPEN;
 }
 
-/* Dolby Vision's own NAL unit type, and HDR10+ by its ITU-T T.35 codes (SMPTE ST 2094-40). */
+/* Dolby Vision's own NAL unit type, HDR10+ by its ITU-T T.35 codes (SMPTE ST 2094-40), and time
+ * codes. */
 static void look_hevc_dynamic(const struct video_state *v, const AVPacket *av,
                               struct video_look *ret)
 {
@@ -148,12 +178,16 @@ static void look_hevc_dynamic(const struct video_state *v, const AVPacket *av,
             continue;
         struct bits b;
         struct sei sei;
+        struct timecode_sei timing;
         bits_init_rbsp(&b, nal.data + 2, nal.size - 2);
-        while (sei_next(&b, &sei))
+        while (sei_next(&b, &sei)) {
+            if (timecode_read_hevc(&sei, &timing))
+                take_timing(&timing, ret);
             if (sei.type == SEI_T35 && bits_read(&sei.payload, 8) == COUNTRY_US &&
                 bits_read(&sei.payload, 16) == PROVIDER_SMPTE && bits_read(&sei.payload, 16) == 1 &&
                 bits_read(&sei.payload, 8) == 4)
                 ret->hdr10_plus = true;
+        }
     }
 }
 

@@ -63,6 +63,7 @@ struct video_look {
     bool maybe_interlaced; /* the headers allow fields, where a container may say otherwise */
     enum field_order field_order; /* FIELD_UNKNOWN: nothing said */
     bool dolby_vision, hdr10_plus;
+    bool timecode, timecode_partial; /* a time code is there; one without hours, say */
     struct hdr hdr;
 };
 

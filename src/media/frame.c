@@ -86,6 +86,26 @@ struct frame *frame_ref(struct frame *frame)
     return frame;
 }
 
+struct buffer *frame_side_of(const struct frame *frame, enum frame_side_type type)
+{
+    for (int i = 0; i < FRAME_SIDE_MAX; i++)
+        if (frame->side[i].type == type)
+            return frame->side[i].buf;
+    return NULL;
+}
+
+bool frame_timecode_of(const struct frame *frame, int step, struct frame_timecode *ret)
+{
+    const struct buffer *side = frame_side_of(frame, SIDE_TIMECODE);
+    if (step < 1 || !side || side->size != sizeof(*ret) || side->data[0] < 1 ||
+        side->data[0] > FRAME_CLOCKS_MAX)
+        return false;
+    memcpy(ret, side->data, sizeof(*ret));
+    for (int i = 0; i < ret->count; i++)
+        ret->clocks[i].frames = (uint8_t)(ret->clocks[i].frames / step);
+    return true;
+}
+
 static void drop_side(struct frame *frame)
 {
     for (int i = 0; i < FRAME_SIDE_MAX; i++) {

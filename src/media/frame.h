@@ -76,15 +76,30 @@ enum frame_flags {
     FRAME_INTERLACED = 1 << 1,
     FRAME_TOP_FIRST = 1 << 2, /* valid with FRAME_INTERLACED */
     FRAME_CORRUPT = 1 << 3,   /* decoder: errors in this picture were concealed */
-    FRAME_TIMECODE = 1 << 4,  /* decoder: it had a time code, which is not carried on */
 };
 
-/* Per-frame data that is carried through, not understood. */
-enum frame_side_type { SIDE_NONE, SIDE_A53_CC, SIDE_HDR10_PLUS, SIDE_DOVI_RPU };
+/* Per-frame data that is carried through, not understood but for time codes (struct
+ * frame_timecode). */
+enum frame_side_type { SIDE_NONE, SIDE_A53_CC, SIDE_HDR10_PLUS, SIDE_DOVI_RPU, SIDE_TIMECODE };
 
 struct frame_side {
     enum frame_side_type type;
     struct buffer *buf; /* owned reference */
+};
+
+#define FRAME_CLOCKS_MAX 3
+
+/* A time of day as SMPTE ST 12-1 counts it. */
+struct frame_clock {
+    uint8_t hours, minutes, seconds; /* 0..23, 0..59, 0..59 */
+    uint8_t frames;                  /* since the second began; below 40, or 80 at more than 30/s */
+    bool drop;                       /* drop-frame counting: two numbers a minute are passed over */
+};
+
+/* Bytes of a SIDE_TIMECODE: several clocks where fields have their own, or are shown again. */
+struct frame_timecode {
+    uint8_t count; /* 1..FRAME_CLOCKS_MAX */
+    struct frame_clock clocks[FRAME_CLOCKS_MAX];
 };
 
 struct frame {
@@ -112,6 +127,12 @@ struct frame {
 struct frame *frame_new(enum pixel_format format, int width, int height);
 
 struct frame *frame_ref(struct frame *frame);
+
+/* The frame's data of this type, borrowed, or NULL. */
+struct buffer *frame_side_of(const struct frame *frame, enum frame_side_type type);
+
+/* The frame's time code, where of `step` frames one is kept. False: it has none, or step is 0. */
+bool frame_timecode_of(const struct frame *frame, int step, struct frame_timecode *ret);
 
 /* Drops *frame's reference and writes NULL; takes NULL. */
 void frame_unref(struct frame **frame);

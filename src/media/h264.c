@@ -6,6 +6,7 @@
 
 #define MB_SIZE 16
 #define MBS_MAX (FRAME_SIZE_MAX / MB_SIZE)
+#define TIME_OFFSET_BITS 24 /* where no HRD says another */
 
 /* ---- sequence parameter set (7.3.2.1.1) -------------------------------------------------------
  */
@@ -132,6 +133,7 @@ static void read_vui(struct bits *b, struct h264_sps *s)
     h26x_read_color(b, &s->color);
     s->has_timing = bits_flag(b);
     if (s->has_timing) {
+        s->timing_at = (uint32_t)b->position;
         const int64_t units = bits_read(b, 32), scale = bits_read(b, 32);
         s->fixed_frame_rate = bits_flag(b);
         if (units && scale)
@@ -161,7 +163,10 @@ int h264_parse_sps(struct nal nal, struct h264_sps *ret, struct error *err)
     bits_init_rbsp(&b, nal.data, nal.size);
     if ((bits_read(&b, 8) & 31) != H264_NAL_SPS)
         return error_set(err, RGPU_ERROR_INPUT, "H.264: the unit is no SPS");
-    struct h264_sps s = {.valid = true, .num_reorder_frames = -1, .max_dec_frame_buffering = -1};
+    struct h264_sps s = {.valid = true,
+                         .time_offset_bits = TIME_OFFSET_BITS,
+                         .num_reorder_frames = -1,
+                         .max_dec_frame_buffering = -1};
     s.profile_idc = (uint8_t)bits_read(&b, 8);
     s.constraints = (uint8_t)bits_read(&b, 8);
     s.level_idc = (uint8_t)bits_read(&b, 8);
@@ -190,6 +195,24 @@ int h264_parse_sps(struct nal nal, struct h264_sps *ret, struct error *err)
     }
     *ret = s;
     return 0;
+}
+
+size_t h264_set_frame_rate(struct nal sps, struct rational rate, uint8_t *ret, size_t capacity)
+{
+    struct h264_sps s;
+    if (sps.size > H264_SPS_BYTES_MAX || rate.num <= 0 || rate.den <= 0 ||
+        h264_parse_sps(sps, &s, NULL) != 0 || !s.has_timing)
+        return 0;
+    uint8_t plain[H264_SPS_BYTES_MAX];
+    const size_t size = nal_unescape(sps.data, sps.size, plain);
+    const uint64_t timing = (uint64_t)rate.den << 32 | 2 * (uint64_t)rate.num;
+    for (unsigned i = 0; i < 64; i++) {
+        const size_t at = s.timing_at + i;
+        const uint8_t bit = (uint8_t)(0x80 >> at % 8);
+        plain[at / 8] =
+            (uint8_t)(timing >> (63 - i) & 1 ? plain[at / 8] | bit : plain[at / 8] & ~bit);
+    }
+    return nal_escape(plain, size, ret, capacity);
 }
 
 /* Table A-1: MaxDpbMbs. 0 for a level that is none. */

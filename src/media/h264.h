@@ -21,6 +21,7 @@
 
 #define H264_SPS_MAX 32
 #define H264_PPS_MAX 256
+#define H264_SPS_BYTES_MAX 1024
 
 enum h264_nal_type {
     H264_NAL_SLICE = 1,
@@ -60,11 +61,13 @@ struct h264_sps {
     struct rational sample_aspect; /* {0, 0} unknown */
     struct color color;
     bool has_timing, fixed_frame_rate;
+    uint32_t timing_at;         /* bits of the RBSP in front of it, with has_timing */
     struct rational frame_rate; /* time_scale / (2 * num_units_in_tick); {0, 0} unknown */
     bool has_nal_hrd, has_vcl_hrd, pic_struct_present;
-    uint8_t cpb_removal_delay_bits, dpb_output_delay_bits, time_offset_bits; /* with an HRD */
-    int8_t num_reorder_frames;                                               /* -1: not said */
-    int8_t max_dec_frame_buffering;                                          /* -1: not said */
+    uint8_t cpb_removal_delay_bits, dpb_output_delay_bits; /* with an HRD */
+    uint8_t time_offset_bits;                              /* 24 without one */
+    int8_t num_reorder_frames;                             /* -1: not said */
+    int8_t max_dec_frame_buffering;                        /* -1: not said */
 };
 
 struct h264_pps {
@@ -107,6 +110,11 @@ struct h264_context {
 int h264_parse_sps(struct nal nal, struct h264_sps *ret, struct error *err);
 int h264_parse_pps(struct nal nal, const struct h264_sps *sps, struct h264_pps *ret,
                    struct error *err);
+
+/* Rewrites an SPS to say another frame rate; all else stays. Gives the number of bytes, which are
+ * written where `capacity` suffices; 0: it says none that could be replaced, or the rate is none.
+ * Limits: SPS of H264_SPS_BYTES_MAX. */
+size_t h264_set_frame_rate(struct nal sps, struct rational rate, uint8_t *ret, size_t capacity);
 
 /* Parses an SPS or PPS into the context's table; other types are passed over. */
 int h264_context_add(struct h264_context *ctx, struct nal nal, struct error *err);

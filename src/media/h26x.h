@@ -28,6 +28,7 @@ enum sei_type {
     SEI_PIC_TIMING = 1,
     SEI_USER_DATA_T35 = 4, /* user_data_registered_itu_t_t35 */
     SEI_RECOVERY_POINT = 6,
+    SEI_TIME_CODE = 136, /* H.265 only */
     SEI_MASTERING_DISPLAY = 137,
     SEI_CONTENT_LIGHT = 144,
     SEI_ALTERNATIVE_TRANSFER = 147,

@@ -33,6 +33,7 @@ struct track {
     struct hdr hdr;
     int32_t reorder_frames; /* decode-order delay; -1 unknown */
     enum field_order field_order;
+    bool timecodes; /* the first pictures have time codes, whole ones */
 };
 
 struct track track_share(const struct track *track);

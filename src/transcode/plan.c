@@ -182,6 +182,13 @@ static int gop_frames(int64_t gop_us, struct rational rate)
     return frames < 1e6 ? (int)frames : 0;
 }
 
+/* Of how many of the source's frames a rendition keeps one. */
+static int frame_step(const struct rate_cap *cap, int rendition)
+{
+    const int64_t divisor = cap->divisors[rendition];
+    return cap->even && divisor > 1 ? (int)divisor : 1;
+}
+
 int plan_encoders(struct plan *plan, const struct session_params *params,
                   const struct codec_backend *backend, const struct track *picture, int processors,
                   struct error *err)
@@ -222,6 +229,7 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .low_latency = params->low_latency || r->low_latency,
             .no_fallback = params->no_fallback,
             .joined = params->joined,
+            .timecode_step = source->timecodes ? frame_step(&cap, i) : 0,
             .global_headers = true,
         };
         memcpy(e->codec, r->codec, sizeof(e->codec));

@@ -150,10 +150,13 @@ static int check_side(struct session *s, struct frame *frame, struct error *err)
 static int give_note(struct session *s, const struct ticket *ticket, const struct frame *frame)
 {
     struct decode_stage *d = &s->decode;
-    if (frame->flags & FRAME_TIMECODE && !d->timecode_note_given) {
+    if (!s->params.source.timecodes && !d->timecode_note_given &&
+        frame_side_of(frame, SIDE_TIMECODE)) {
         d->timecode_note_given = true;
-        const int r = session_note(s, ticket->segment,
-                                   "the time codes on the source's pictures are left out");
+        const int r =
+            session_note(s, ticket->segment,
+                         "the time codes on the source's pictures are left out: they were "
+                         "not found at its beginning, or are not whole");
         if (r)
             return r;
     }

@@ -83,6 +83,7 @@ bool nvenc_append_aud(struct nvenc_bytes *to, bool hevc);
  * to be given their order of display; `fields`: and their two fields theirs. */
 struct nvenc_syntax {
     bool hevc, av1, reorder, fields, cabac;
+    bool timing;                    /* H.264: each picture has its picture timing */
     int frame_num_bits, order_bits; /* H.264's; found in its parameter sets */
 };
 

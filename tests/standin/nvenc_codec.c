@@ -86,6 +86,8 @@ static void h264_params(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFI
     param(ret, "cabac", has_cabac(config));
     param(ret, "8x8dct", high);
     param(ret, "keyint", INT_MAX);
+    if (config->encodeCodecConfig.h264Config.outputPictureTimingSEI)
+        param(ret, "pic-struct", 1);
     if (common.slice_mode == 3 && common.slice_data > 0)
         param(ret, "slices", common.slice_data);
     if (common.vui.chromaSampleLocationFlag)
@@ -378,6 +380,8 @@ struct nvenc_codec *nvenc_codec_open(const NV_ENC_INITIALIZE_PARAMS *init,
 {
     const struct nvenc_common common = nvenc_common_of(init, config);
     const bool hevc = nvenc_is_hevc(init), av1 = nvenc_is_av1(init);
+    const bool timing =
+        !hevc && !av1 && config->encodeCodecConfig.h264Config.outputPictureTimingSEI;
     const char *name = av1 ? "libaom-av1" : hevc ? "libx265" : "libx264";
     const AVCodec *av_codec = avcodec_find_encoder_by_name(name);
     struct nvenc_codec *codec = calloc(1, sizeof(*codec));
@@ -389,6 +393,7 @@ struct nvenc_codec *nvenc_codec_open(const NV_ENC_INITIALIZE_PARAMS *init,
                                       .no_headers = common.no_headers,
                                       .syntax = {.hevc = hevc,
                                                  .av1 = av1,
+                                                 .timing = timing,
                                                  .reorder = config->frameIntervalP > 1,
                                                  .fields = nvenc_is_fields(config),
                                                  .cabac = has_cabac(config)},
@@ -433,6 +438,16 @@ static void read_input(const struct nvenc_picture *picture, AVFrame *frame)
     }
 }
 
+/* Of a frame, or of two fields in their order (pic_struct 0, 3, 4), without clocks; there is no HRD
+ * whose delays would come first. */
+static bool append_timing(struct nvenc_bytes *to, bool fields, bool bottom_first)
+{
+    uint8_t payload[] = {!fields ? 0x04 : bottom_first ? 0x42 : 0x32};
+    const NV_ENC_SEI_PAYLOAD message = {
+        .payloadSize = sizeof(payload), .payloadType = 1, .payload = payload};
+    return nvenc_append_sei(to, false, &message);
+}
+
 static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture)
 {
     const bool headers = picture->headers && !codec->no_headers;
@@ -443,6 +458,8 @@ static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture)
                nvenc_append_obus(to, codec->packet->data, (size_t)codec->packet->size, false);
     return (!codec->aud || nvenc_append_aud(to, codec->syntax.hevc)) &&
            (!headers || nvenc_append(to, codec->headers.data, codec->headers.size)) &&
+           (!codec->syntax.timing ||
+            append_timing(to, codec->syntax.fields, picture->place.bottom_first)) &&
            nvenc_append(to, picture->sei.data, picture->sei.size) &&
            nvenc_append_slices(to, codec->packet->data, (size_t)codec->packet->size, &codec->syntax,
                                &picture->place);

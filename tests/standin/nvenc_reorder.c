@@ -174,11 +174,11 @@ static bool h264_sequence(struct bits *b, struct nvenc_syntax *ret)
     if (!copy(b, 1))
         return false;
     copy_h264_vui(b);
-    /* No models of buffers, but restrictions; timing of pictures, which is left out with its SEI.
-     */
-    if (get(b, 4) != (ret->fields ? 3 : 1))
+    /* No models of buffers, but restrictions; timing of pictures, whose SEI is left out. */
+    const unsigned flags = get(b, 4);
+    if (flags != (ret->fields || ret->timing ? 3 : 1))
         return false;
-    put(b, 1, 4);
+    put(b, ret->timing ? 3 : 1, 4);
     copy(b, 1);
     for (int i = 0; i < 4; i++)
         copy_ue(b);

@@ -208,10 +208,52 @@ static const struct {
     {AV_FRAME_DATA_DYNAMIC_HDR_PLUS, SIDE_HDR10_PLUS},
     {AV_FRAME_DATA_DOVI_RPU_BUFFER, SIDE_DOVI_RPU},
 };
-_Static_assert(sizeof(sides) / sizeof(sides[0]) <= FRAME_SIDE_MAX, "a frame holds one of each");
+_Static_assert(sizeof(sides) / sizeof(sides[0]) < FRAME_SIDE_MAX,
+               "a frame holds one of each, and a time code");
+
+/* Two digits, the tens in the upper four bits of which some are flags. */
+static uint8_t digits(uint32_t word, unsigned shift, uint32_t tens_mask)
+{
+    return (uint8_t)((word >> (shift + 4) & tens_mask) * 10 + (word >> shift & 15));
+}
+
+/* One word as SMPTE ST 12-1 lays it out: at more than 30/s it counts pairs of frames, and a bit
+ * tells which of the two (av_timecode_get_smpte). */
+static struct frame_clock take_clock(uint32_t word, AVRational rate)
+{
+    struct frame_clock c = {.hours = digits(word, 0, 3),
+                            .minutes = digits(word, 8, 7),
+                            .seconds = digits(word, 16, 7),
+                            .frames = digits(word, 24, 3),
+                            .drop = word >> 30 & 1};
+    if (av_cmp_q(rate, (AVRational){30, 1}) == 1) {
+        const unsigned second = av_cmp_q(rate, (AVRational){50, 1}) == 0 ? 7 : 23;
+        c.frames = (uint8_t)(2 * c.frames + (word >> second & 1));
+    }
+    return c;
+}
+
+static int take_timecode(const AVFrame *av, AVRational rate, struct frame_side *ret)
+{
+    const AVFrameSideData *sd = av_frame_get_side_data(av, AV_FRAME_DATA_S12M_TIMECODE);
+    uint32_t words[1 + FRAME_CLOCKS_MAX] = {0};
+    if (!sd || sd->size < sizeof(words))
+        return 0;
+    memcpy(words, sd->data, sizeof(words));
+    if (words[0] < 1 || words[0] > FRAME_CLOCKS_MAX)
+        return 0;
+    struct frame_timecode code = {.count = (uint8_t)words[0]};
+    for (int i = 0; i < code.count; i++)
+        code.clocks[i] = take_clock(words[1 + i], rate);
+    struct buffer *buf = buffer_copy(&code, sizeof(code));
+    if (!buf)
+        return RGPU_ERROR_MEMORY;
+    *ret = (struct frame_side){SIDE_TIMECODE, buf};
+    return 0;
+}
 
 /* Side data is copied: it is small, and libavutil's buffers lack our padding. */
-static int take_sides(const AVFrame *av, struct frame *frame)
+static int take_sides(const AVFrame *av, AVRational rate, struct frame *frame)
 {
     int count = 0;
     for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++) {
@@ -223,7 +265,7 @@ static int take_sides(const AVFrame *av, struct frame *frame)
             return RGPU_ERROR_MEMORY;
         frame->side[count++] = (struct frame_side){sides[i].type, buf};
     }
-    return 0;
+    return take_timecode(av, rate, &frame->side[count]);
 }
 
 static uint32_t take_flags(const AVFrame *av)
@@ -240,8 +282,6 @@ static uint32_t take_flags(const AVFrame *av)
     if (av->interlaced_frame && av->top_field_first)
         flags |= FRAME_TOP_FIRST;
 #endif
-    if (av_frame_get_side_data(av, AV_FRAME_DATA_S12M_TIMECODE))
-        flags |= FRAME_TIMECODE;
     if (av->decode_error_flags || av->flags & AV_FRAME_FLAG_CORRUPT)
         flags |= FRAME_CORRUPT;
     return flags;
@@ -464,7 +504,7 @@ static int take(struct avframe_converter *cv, AVFrame *av, struct frame **ret, s
     const uint32_t flags = take_flags(av);
     const bool zero_copy = avframe_format(av->format) == format && strides_positive(av, format);
     struct frame made = {0};
-    int rc = take_sides(av, &made);
+    int rc = take_sides(av, cv->frame_rate, &made);
     struct frame *frame = NULL;
     if (rc == 0) {
         say_converted(cv, av->format, format);

@@ -40,6 +40,7 @@ struct avframe_converter {
     int width, height;
     enum AVPixelFormat said;     /* the format that `note` is about */
     char note[DECODER_NOTE_MAX]; /* "rgb24 converted to gbrp"; empty: nothing was converted */
+    AVRational frame_rate;       /* the user's to set: the decoder's, by which time codes count */
 };
 
 void avframe_converter_done(struct avframe_converter *cv);

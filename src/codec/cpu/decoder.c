@@ -413,6 +413,7 @@ static int give_frame(struct cpu_decoder *dec, struct frame **ret, struct error 
     if (dec->watch)
         stream_watch_color(frame_code(av), dec->frame);
     struct frame *frame = NULL;
+    dec->converter.frame_rate = dec->ctx->framerate;
     const int rc = avframe_take(&dec->converter, dec->frame, &frame, err);
     if (rc != 0)
         return rc;

@@ -15,7 +15,8 @@
 /* What a packet gets back from its frame. The encoder hands over `key` as the packet's pts. */
 struct stamp {
     int64_t key, pts, duration;
-    struct buffer *captions; /* owned; where they are ours to write */
+    struct buffer *captions;        /* owned; where they are ours to write */
+    struct frame_timecode timecode; /* count 0: none is to be written */
     bool used;
 };
 
@@ -70,6 +71,9 @@ static int open_encoder(struct cpu_encoder *enc, struct error *err)
         rc = encoder_setup_open(&enc->params, &enc->choice, &enc->ctx, err);
     if (rc == 0)
         rc = encoder_headers(&enc->params, &enc->choice, enc->ctx, &enc->extradata, err);
+    /* libx264 says the time base's ticks, by which no time code counts. */
+    if (rc == 0 && enc->params.timecode_step > 0 && enc->choice.kind == ENCODER_X264)
+        rc = encoder_stream_frame_rate(enc->params.frame_rate, &enc->extradata, err);
     if (rc != 0)
         return rc;
     enc->frame = av_frame_alloc();
@@ -144,12 +148,7 @@ static struct stamp *stamp_at(struct cpu_encoder *enc, unsigned i)
 /* Captions that the encoder does not take, to be written here; a reference. */
 static struct buffer *own_captions(const struct cpu_encoder *enc, const struct frame *frame)
 {
-    if (enc->choice.kind != ENCODER_X265)
-        return NULL;
-    for (int i = 0; i < FRAME_SIDE_MAX; i++)
-        if (frame->side[i].type == SIDE_A53_CC)
-            return buffer_ref(frame->side[i].buf);
-    return NULL;
+    return enc->choice.kind == ENCODER_X265 ? buffer_ref(frame_side_of(frame, SIDE_A53_CC)) : NULL;
 }
 
 /* Fields in the order of this frame where it says one, else in that of the stream. */
@@ -204,11 +203,13 @@ static int feed(struct cpu_encoder *enc, struct frame *frame, struct error *err)
     if (rc != 0)
         return rc;
     enc->ctx_used = true;
-    *stamp_at(enc, enc->count++) = (struct stamp){.key = number,
-                                                  .pts = frame->pts,
-                                                  .duration = frame->duration,
-                                                  .captions = own_captions(enc, frame),
-                                                  .used = true};
+    struct stamp *stamp = stamp_at(enc, enc->count++);
+    *stamp = (struct stamp){.key = number,
+                            .pts = frame->pts,
+                            .duration = frame->duration,
+                            .captions = own_captions(enc, frame),
+                            .used = true};
+    frame_timecode_of(frame, enc->params.timecode_step, &stamp->timecode);
     enc->first_pts = first;
     enc->last_pts = frame->pts;
     enc->frames_in++;
@@ -309,6 +310,8 @@ static int complete(const struct cpu_encoder *enc, const struct stamp *stamp, st
         rc = encoder_stream_repeat_headers(enc->params.codec, enc->extradata, pkt, err);
     if (rc == 0 && stamp->captions)
         rc = encoder_stream_captions(stamp->captions, pkt, err);
+    if (rc == 0 && stamp->timecode.count > 0)
+        rc = encoder_stream_timecode(enc->params.codec, enc->extradata, &stamp->timecode, pkt, err);
     return rc;
 }
 

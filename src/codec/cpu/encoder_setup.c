@@ -271,6 +271,8 @@ static void x264_options(const struct encoder_params *params, struct options *o)
     if (params->rate == RATE_QUALITY)
         set_int(o, params->quality ? "crf" : "qp", params->quality);
     add_hdr(&list, &params->hdr, "mastering-display", "cll");
+    if (params->timecode_step > 0) /* picture timing, which has room for them */
+        list_add(&list, "pic-struct=1");
     if (list.used)
         set(o, "x264-params", list.text);
 }

@@ -9,6 +9,7 @@
 #include "media/hevc.h"
 #include "media/nal.h"
 #include "media/sei_write.h"
+#include "media/timecode.h"
 
 #define H264_CONSTRAINED (1 << 9) /* libavcodec's mark beside profile_idc */
 #define HEVC_VCL_MAX 31
@@ -75,6 +76,15 @@ void encoder_stream_facts(const char *codec, struct encoder_header *header)
 
 /* ---- additions ------------------------------------------------------------------------------- */
 
+/* The packet's bytes are those of `buf` from now on, which is moved. */
+static void take_over(struct packet *pkt, struct buffer *buf)
+{
+    buffer_unref(&pkt->buf);
+    pkt->buf = buf;
+    pkt->data = buf->data;
+    pkt->size = buf->size;
+}
+
 /* Puts `size` bytes in at `at`. MEMORY leaves the packet as it is. */
 static int insert(struct packet *pkt, size_t at, const void *data, size_t size, struct error *err)
 {
@@ -84,10 +94,7 @@ static int insert(struct packet *pkt, size_t at, const void *data, size_t size, 
     memcpy(buf->data, pkt->data, at);
     memcpy(buf->data + at, data, size);
     memcpy(buf->data + at + size, pkt->data + at, pkt->size - at);
-    buffer_unref(&pkt->buf);
-    pkt->buf = buf;
-    pkt->data = buf->data;
-    pkt->size = buf->size;
+    take_over(pkt, buf);
     return 0;
 }
 
@@ -114,28 +121,33 @@ int encoder_stream_repeat_headers(const char *codec, const struct buffer *header
     return headers ? insert(pkt, 0, headers->data, headers->size, err) : 0;
 }
 
-int encoder_stream_captions(const struct buffer *captions, struct packet *pkt, struct error *err)
+/* Puts an SEI message in front of the first slice of an HEVC packet; `size` is below 255. */
+static int insert_sei(enum sei_type type, const uint8_t *payload, size_t size, struct packet *pkt,
+                      struct error *err)
 {
-    uint8_t payload[SEI_CAPTIONS_MAX];
-    const size_t payload_size = sei_write_captions(captions->data, captions->size, payload);
-    if (payload_size == 0)
-        return 0;
     uint8_t sei[SEI_CAPTIONS_MAX + 5];
     struct byte_writer w = byte_writer(sei, sizeof(sei));
     byte_write(&w, HEVC_NAL_SEI_PREFIX << 9 | 1, 2);
-    byte_write(&w, SEI_USER_DATA_T35, 1);
-    byte_write(&w, payload_size, 1);
-    byte_put(&w, payload, payload_size);
+    byte_write(&w, type, 1);
+    byte_write(&w, size, 1);
+    byte_put(&w, payload, size);
     byte_write(&w, 0x80, 1);
     uint8_t escaped[4 + 2 * sizeof(sei)] = {0, 0, 0, 1};
-    const size_t size = 4 + nal_escape(sei, w.size, escaped + 4, sizeof(escaped) - 4);
+    const size_t unit = 4 + nal_escape(sei, w.size, escaped + 4, sizeof(escaped) - 4);
     struct nal_iter it;
     struct nal nal;
     nal_iter_init(&it, pkt->data, pkt->size, NAL_ANNEXB);
     while (nal_next(&it, &nal))
         if (hevc_nal_type(nal) <= HEVC_VCL_MAX)
-            return insert(pkt, start_code_at(pkt, &nal), escaped, size, err);
+            return insert(pkt, start_code_at(pkt, &nal), escaped, unit, err);
     return 0;
+}
+
+int encoder_stream_captions(const struct buffer *captions, struct packet *pkt, struct error *err)
+{
+    uint8_t payload[SEI_CAPTIONS_MAX];
+    const size_t size = sei_write_captions(captions->data, captions->size, payload);
+    return size ? insert_sei(SEI_USER_DATA_T35, payload, size, pkt, err) : 0;
 }
 
 /* value * to / from, to nearest. */
@@ -186,4 +198,112 @@ int encoder_stream_av1_hdr(const struct hdr *hdr, struct packet *pkt, struct err
             return insert(pkt, at, obus, size, err);
         }
     return 0;
+}
+
+/* ---- time codes ------------------------------------------------------------------------------ */
+
+static void find_sps(const void *data, size_t size, struct h264_sps *sps)
+{
+    struct nal_iter it;
+    struct nal nal;
+    nal_iter_init(&it, data, size, NAL_ANNEXB);
+    while (nal_next(&it, &nal))
+        if (h264_nal_type(nal) == H264_NAL_SPS)
+            h264_parse_sps(nal, sps, NULL);
+}
+
+/* The bytes with another unit in place of `nal`. NULL: no memory. */
+static struct buffer *exchange(const uint8_t *data, size_t size, const struct nal *nal,
+                               const uint8_t *with, size_t with_size)
+{
+    const size_t at = (size_t)(nal->data - data), behind = at + nal->size;
+    struct buffer *buf = buffer_new(size - nal->size + with_size);
+    if (!buf)
+        return NULL;
+    memcpy(buf->data, data, at);
+    memcpy(buf->data + at, with, with_size);
+    memcpy(buf->data + at + with_size, data + behind, size - behind);
+    return buf;
+}
+
+/* Each field of a picture may have a unit of its own. */
+static int h264_timecode(const struct frame_timecode *code, const struct buffer *headers,
+                         struct packet *pkt, struct error *err)
+{
+    struct h264_sps sps = {0};
+    if (headers)
+        find_sps(headers->data, headers->size, &sps);
+    find_sps(pkt->data, pkt->size, &sps);
+    int messages = 0;
+    struct nal_iter it;
+    struct nal nal;
+    nal_iter_init(&it, pkt->data, pkt->size, NAL_ANNEXB);
+    while (nal_next(&it, &nal)) {
+        uint8_t unit[TIMECODE_REWRITTEN_MAX];
+        if (h264_nal_type(nal) != H264_NAL_SEI)
+            continue;
+        const size_t size = timecode_rewrite_h264(code, &sps, nal, &messages, unit);
+        if (size == 0)
+            continue;
+        const size_t behind = (size_t)(nal.data - pkt->data) + size;
+        struct buffer *buf = exchange(pkt->data, pkt->size, &nal, unit, size);
+        if (!buf)
+            return error_memory(err, "a packet");
+        take_over(pkt, buf);
+        nal_iter_init(&it, pkt->data + behind, pkt->size - behind, NAL_ANNEXB);
+    }
+    return 0;
+}
+
+/* In front of the first frame: behind the headers that it may have. */
+static int av1_timecode(const struct frame_timecode *code, struct packet *pkt, struct error *err)
+{
+    uint8_t obu[2 + TIMECODE_PAYLOAD_MAX] = {AV1_OBU_METADATA << 3 | 2};
+    const size_t size = timecode_write_av1(code, obu + 2);
+    obu[1] = (uint8_t)size;
+    struct av1_iter it;
+    struct av1_obu next;
+    av1_iter_init(&it, pkt->data, pkt->size);
+    while (av1_next(&it, &next))
+        if (next.type == AV1_OBU_FRAME || next.type == AV1_OBU_FRAME_HEADER)
+            return insert(pkt, (size_t)(next.data - pkt->data), obu, 2 + size, err);
+    return 0;
+}
+
+int encoder_stream_frame_rate(struct rational rate, struct buffer **headers, struct error *err)
+{
+    const struct buffer *from = *headers;
+    struct nal_iter it;
+    struct nal nal;
+    if (!from)
+        return 0;
+    nal_iter_init(&it, from->data, from->size, NAL_ANNEXB);
+    while (nal_next(&it, &nal)) {
+        uint8_t sps[H264_SPS_BYTES_MAX];
+        if (h264_nal_type(nal) != H264_NAL_SPS)
+            continue;
+        const size_t size = h264_set_frame_rate(nal, rate, sps, sizeof(sps));
+        if (size == 0 || size > sizeof(sps))
+            return 0;
+        struct buffer *to = exchange(from->data, from->size, &nal, sps, size);
+        if (!to)
+            return error_memory(err, "codec headers");
+        buffer_unref(headers);
+        *headers = to;
+        return 0;
+    }
+    return 0;
+}
+
+int encoder_stream_timecode(const char *codec, const struct buffer *headers,
+                            const struct frame_timecode *code, struct packet *pkt,
+                            struct error *err)
+{
+    if (!strcmp(codec, "h264"))
+        return h264_timecode(code, headers, pkt, err);
+    if (!strcmp(codec, "av1"))
+        return av1_timecode(code, pkt, err);
+    uint8_t payload[TIMECODE_PAYLOAD_MAX];
+    const size_t size = timecode_write_hevc(code, payload);
+    return insert_sei(SEI_TIME_CODE, payload, size, pkt, err);
 }

@@ -6,17 +6,15 @@
 #include "media/bits.h"
 #include "media/h26x.h"
 
-#define SEI_TIME_CODE 136
 #define T35_USA 0xb5
 #define T35_ATSC 0x31
 #define ATSC_GA94 0x47413934u
 #define CC_DATA 3 /* user_data_type_code */
-#define PIC_STRUCT_MAX 8
 #define HEVC_NAL_RPU 62
 
 void nv_sides_init(struct nv_sides *sides)
 {
-    *sides = (struct nv_sides){.pic_struct = -1};
+    *sides = (struct nv_sides){.timing.pic_struct = -1};
 }
 
 void nv_sides_done(struct nv_sides *sides)
@@ -51,45 +49,6 @@ static void read_t35(struct bits b, struct nv_sides *sides)
         read_captions(&b, sides);
 }
 
-/* Seconds, minutes and hours of a clock time stamp, of which only the length matters. */
-static void skip_clock(struct bits *b, bool full)
-{
-    if (full) {
-        bits_skip(b, 17);
-        return;
-    }
-    static const unsigned lengths[] = {6, 6, 5};
-    for (int i = 0; i < 3 && bits_flag(b); i++)
-        bits_skip(b, lengths[i]);
-}
-
-static void read_timing(struct bits b, const struct h264_sps *sps, struct nv_sides *sides)
-{
-    static const uint8_t clocks[PIC_STRUCT_MAX + 1] = {1, 1, 1, 2, 2, 3, 3, 2, 3};
-    if (sps->has_nal_hrd || sps->has_vcl_hrd)
-        bits_skip(&b, (uint64_t)sps->cpb_removal_delay_bits + sps->dpb_output_delay_bits);
-    if (!sps->pic_struct_present)
-        return;
-    const uint32_t pic_struct = bits_read(&b, 4);
-    if (b.error || pic_struct > PIC_STRUCT_MAX)
-        return;
-    sides->pic_struct = (int)pic_struct;
-    for (int i = 0; i < clocks[pic_struct]; i++) {
-        if (!bits_flag(&b))
-            continue;
-        const uint32_t ct_type = bits_read(&b, 2);
-        bits_skip(&b, 6); /* nuit_field_based_flag, counting_type */
-        const bool full = bits_flag(&b);
-        bits_skip(&b, 10); /* discontinuity_flag, cnt_dropped_flag, n_frames */
-        skip_clock(&b, full);
-        bits_skip(&b, sps->time_offset_bits);
-        if (b.error)
-            return;
-        sides->ct_types |= (uint8_t)(1u << ct_type);
-        sides->timecode = true;
-    }
-}
-
 void nv_sides_h264(struct nv_sides *sides, struct nal nal, const struct h264_sps *sps)
 {
     struct bits b;
@@ -98,8 +57,8 @@ void nv_sides_h264(struct nv_sides *sides, struct nal nal, const struct h264_sps
     while (sei_next(&b, &sei)) {
         if (sei.type == SEI_USER_DATA_T35)
             read_t35(sei.payload, sides);
-        else if (sei.type == SEI_PIC_TIMING)
-            read_timing(sei.payload, sps, sides);
+        else
+            timecode_read_h264(&sei, sps, &sides->timing);
     }
 }
 
@@ -119,8 +78,8 @@ int nv_sides_hevc(struct nv_sides *sides, struct nal nal)
     while (sei_next(&b, &sei)) {
         if (sei.type == SEI_USER_DATA_T35)
             read_t35(sei.payload, sides);
-        else if (sei.type == SEI_TIME_CODE)
-            sides->timecode = bits_read(&sei.payload, 2) > 0 && !sei.payload.error;
+        else
+            timecode_read_hevc(&sei, &sides->timing);
     }
     return 0;
 }
@@ -144,7 +103,14 @@ int nv_sides_give(struct nv_sides *sides, struct frame *frame)
         sides->captions_size = 0;
     }
     if (sides->rpu)
-        frame->side[at] = (struct frame_side){SIDE_DOVI_RPU, sides->rpu};
+        frame->side[at++] = (struct frame_side){SIDE_DOVI_RPU, sides->rpu};
     sides->rpu = NULL;
+    const struct frame_timecode *code = &sides->timing.code;
+    if (code->count > 0) {
+        struct buffer *timecode = buffer_copy(code, sizeof(*code));
+        if (!timecode)
+            return RGPU_ERROR_MEMORY;
+        frame->side[at] = (struct frame_side){SIDE_TIMECODE, timecode};
+    }
     return 0;
 }

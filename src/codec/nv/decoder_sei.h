@@ -11,16 +11,15 @@
 #include "media/frame.h"
 #include "media/h264.h"
 #include "media/hevc.h"
+#include "media/timecode.h"
 
 #define CAPTION_BYTES_MAX (3 * 31 * 4) /* 31 triplets a message, as cc_count has five bits */
 
 struct nv_sides {
     uint8_t captions[CAPTION_BYTES_MAX];
-    size_t captions_size; /* bytes */
-    struct buffer *rpu;   /* owned; or NULL */
-    bool timecode;
-    int pic_struct;   /* of H.264's picture timing, table D-1; -1: not said */
-    uint8_t ct_types; /* bit N: a clock time stamp has ct_type N (0 progressive, 1 interlaced) */
+    size_t captions_size;       /* bytes */
+    struct buffer *rpu;         /* owned; or NULL */
+    struct timecode_sei timing; /* of the last message that says one */
 };
 
 void nv_sides_init(struct nv_sides *sides);
@@ -35,7 +34,7 @@ int nv_sides_hevc(struct nv_sides *sides, struct nal nal);
 /* Adds user data of MPEG-2 (ATSC A/53, 6.2.3), from behind its start code on. */
 void nv_sides_mpeg2(struct nv_sides *sides, const uint8_t *data, size_t size);
 
-/* Moves captions and RPU to a frame, which has no side data yet. MEMORY: it got less. */
+/* Moves captions, RPU and time code to a frame, which has no side data yet. MEMORY: it got less. */
 int nv_sides_give(struct nv_sides *sides, struct frame *frame);
 
 #endif

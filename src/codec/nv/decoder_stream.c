@@ -360,13 +360,13 @@ static uint32_t fields_h264(struct nv_stream *s, const struct h264_access_unit *
 {
     enum { FRAME = 0, BOTTOM = 2, TOP_BOTTOM = 3, BOTTOM_TOP = 4, TOP_BOTTOM_TOP = 5 };
     const bool coded = au->field || sps->mb_adaptive_field;
-    const int said = sides->pic_struct;
+    const int said = sides->timing.pic_struct;
     bool interlaced = coded;
     if (said >= FRAME) {
         interlaced = (said > FRAME && said <= BOTTOM) ||
                      ((said == TOP_BOTTOM || said == BOTTOM_TOP) && (coded || s->interlaced));
-        if (sides->ct_types & 3 && said <= BOTTOM_TOP)
-            interlaced = sides->ct_types & 2;
+        if (sides->timing.ct_types & 3 && said <= BOTTOM_TOP)
+            interlaced = sides->timing.ct_types & 2;
     }
     bool top_first = interlaced;
     if (au->field)
@@ -512,8 +512,6 @@ int nv_stream_next(struct nv_stream *s, const struct packet *pkt, struct nv_fact
         return error_memory(err, "what a packet says");
     }
     ret->picture.hdr = s->hdr;
-    if (ret->picture.sides.timecode)
-        ret->picture.flags |= FRAME_TIMECODE;
     return 0;
 }
 

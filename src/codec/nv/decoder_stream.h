@@ -22,7 +22,7 @@ struct nv_picture {
     struct color color;
     struct rational sample_aspect;
     struct hdr hdr;
-    uint32_t flags; /* enum frame_flags: interlaced, top first, time code */
+    uint32_t flags; /* enum frame_flags: interlaced, top first */
     bool recovered; /* H.264: it and what is shown after it is whole */
     struct nv_sides sides;
 };

@@ -28,9 +28,11 @@ void nv_table_reset(struct nv_table *t)
     t->order_count = 0;
 }
 
-/* Captions of a second field come with those of the first. */
+/* Captions of a second field come with those of the first; its time code counts. */
 static void join(struct nv_sides *to, const struct nv_sides *from)
 {
+    if (from->timing.code.count > 0)
+        to->timing = from->timing;
     const size_t room = sizeof(to->captions) - to->captions_size;
     if (from->captions_size > room)
         return;

@@ -11,6 +11,8 @@
 
 #define LEVEL_UNKNOWN (-99) /* as libavcodec */
 #define AV1C_MAX 512        /* bytes */
+#define INSIDE_MAX 64       /* frames in a session, and packets that wait in it */
+_Static_assert(NVENC_DELAY_MAX + NVENC_SLOTS_SPARE + 2 <= INSIDE_MAX, "a ring holds them");
 
 enum { CODECS_COUNT = 3 };
 static const char *const codecs[CODECS_COUNT] = {"h264", "hevc", "av1"};
@@ -125,6 +127,11 @@ struct encoder {
     int64_t last_pts; /* valid once `frames` */
     uint64_t frames, packets;
     bool drained;
+    /* Time codes that NVENC does not take, of the last frames; a ring. */
+    struct {
+        int64_t pts;
+        struct frame_timecode code; /* count 0: none is to be written */
+    } codes[INSIDE_MAX];
 };
 
 static void nvenc_close(void *handle)
@@ -210,6 +217,25 @@ static int check_frame(const struct encoder *e, const struct frame *frame, struc
     return 0;
 }
 
+/* HEVC's go in with the picture. */
+static void keep_timecode(struct encoder *e, const struct frame *frame)
+{
+    const uint64_t i = e->frames % INSIDE_MAX;
+    e->codes[i].pts = frame->pts;
+    e->codes[i].code.count = 0;
+    if (strcmp(e->params.codec, "hevc") != 0)
+        frame_timecode_of(frame, e->params.timecode_step, &e->codes[i].code);
+}
+
+static int write_timecode(const struct encoder *e, struct packet *pkt, struct error *err)
+{
+    for (uint64_t i = 0; i < INSIDE_MAX && i < e->frames; i++)
+        if (e->codes[i].pts == pkt->pts && e->codes[i].code.count > 0)
+            return encoder_stream_timecode(e->params.codec, e->headers, &e->codes[i].code, pkt,
+                                           err);
+    return 0;
+}
+
 static int nvenc_send(void *handle, struct frame *frame, struct error *err)
 {
     struct encoder *e = handle;
@@ -226,6 +252,7 @@ static int nvenc_send(void *handle, struct frame *frame, struct error *err)
     rc = nvenc_session_submit(e->session, frame, key, &sei, err);
     if (rc != 0)
         return rc;
+    keep_timecode(e, frame);
     e->last_pts = frame->pts;
     e->frames++;
     return 0;
@@ -238,6 +265,8 @@ static int nvenc_receive(void *handle, struct packet *ret, struct error *err)
     int rc = nvenc_session_take(e->session, &pkt, err);
     if (rc == 0 && pkt.flags & PACKET_KEY && !strcmp(e->params.codec, "av1"))
         rc = encoder_stream_av1_hdr(&e->params.hdr, &pkt, err);
+    if (rc == 0)
+        rc = write_timecode(e, &pkt, err);
     if (rc != 0) {
         packet_done(&pkt);
         return rc;

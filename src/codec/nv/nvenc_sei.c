@@ -13,15 +13,17 @@ static void add(struct nvenc_sei *sei, enum sei_type type, uint8_t *data, size_t
 /* One message a picture holds all of its captions. */
 static void add_captions(struct nvenc_sei *sei, const struct frame *frame)
 {
-    for (int i = 0; i < FRAME_SIDE_MAX; i++) {
-        const struct frame_side *side = &frame->side[i];
-        if (side->type != SIDE_A53_CC)
-            continue;
-        const size_t size = sei_write_captions(side->buf->data, side->buf->size, sei->captions);
-        if (size > 0)
-            add(sei, SEI_USER_DATA_T35, sei->captions, size);
-        return;
-    }
+    const struct buffer *side = frame_side_of(frame, SIDE_A53_CC);
+    const size_t size = side ? sei_write_captions(side->data, side->size, sei->captions) : 0;
+    if (size > 0)
+        add(sei, SEI_USER_DATA_T35, sei->captions, size);
+}
+
+static void add_timecode(struct nvenc_sei *sei, const struct frame *frame, int step)
+{
+    struct frame_timecode code;
+    if (frame_timecode_of(frame, step, &code))
+        add(sei, SEI_TIME_CODE, sei->timecode, timecode_write_hevc(&code, sei->timecode));
 }
 
 void nvenc_sei(struct nvenc_sei *ret, const struct encoder_params *params,
@@ -31,6 +33,8 @@ void nvenc_sei(struct nvenc_sei *ret, const struct encoder_params *params,
     if (!strcmp(params->codec, "av1"))
         return;
     add_captions(ret, frame);
+    if (!strcmp(params->codec, "hevc"))
+        add_timecode(ret, frame, params->timecode_step);
     if (key && params->hdr.has_mastering) {
         sei_write_mastering(&params->hdr, ret->mastering);
         add(ret, SEI_MASTERING_DISPLAY, ret->mastering, sizeof(ret->mastering));

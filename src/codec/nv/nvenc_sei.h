@@ -1,7 +1,9 @@
-/* SEI messages (H.264, HEVC) that go with a picture into NVENC: captions, and at key frames the
- * mastering display and content light level.
+/* SEI messages (H.264, HEVC) that go with a picture into NVENC: captions, HEVC's time codes, and at
+ * key frames the mastering display and content light level.
  *
- * AV1 gets none: its packets get the metadata's OBUs when they come out (encoder_stream_av1_hdr).
+ * H.264's time codes go into the picture timing of packets that come out (encoder_stream_timecode).
+ * AV1 gets none: its packets get the metadata's OBUs when they come out (encoder_stream_av1_hdr,
+ * encoder_stream_timecode).
  * HDR10+ and Dolby Vision do not come so far, see stage_decode.c.
  *
  * Threads: any. Memory: the caller's; payloads point into `bytes`, so the struct stays where it is.
@@ -12,13 +14,14 @@
 #include "codec/codec.h"
 #include "gpu/encode.h"
 #include "media/sei_write.h"
+#include "media/timecode.h"
 
-#define NVENC_SEI_MAX 3
+#define NVENC_SEI_MAX 4
 
 struct nvenc_sei {
     NV_ENC_SEI_PAYLOAD payloads[NVENC_SEI_MAX];
     int count;
-    uint8_t captions[SEI_CAPTIONS_MAX];
+    uint8_t captions[SEI_CAPTIONS_MAX], timecode[TIMECODE_PAYLOAD_MAX];
     uint8_t mastering[SEI_MASTERING_SIZE], light[SEI_LIGHT_SIZE];
 };
 

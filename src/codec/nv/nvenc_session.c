@@ -182,13 +182,14 @@ static const struct gpu_idle_kind kept = {"NVENC sessions", KEPT_MAX, destroy};
 static size_t key_of(const struct encoder_params *p, char key[GPU_IDLE_KEY_MAX])
 {
     const struct color *c = &p->color;
-    const int n = snprintf(
-        key, GPU_IDLE_KEY_MAX,
-        "%s %s %dx%d %d %d/%d %d:%d color %d %d %d %d %d field %d rate %d q%d p%d b%d%s", p->codec,
-        p->profile, p->width, p->height, (int)p->format, p->frame_rate.num, p->frame_rate.den,
-        p->sample_aspect.num, p->sample_aspect.den, (int)c->primaries, (int)c->transfer,
-        (int)c->matrix, (int)c->range, (int)c->chroma, (int)p->field_order, (int)p->rate,
-        p->quality, p->speed, p->bframes, p->low_latency ? " low" : "");
+    const int n =
+        snprintf(key, GPU_IDLE_KEY_MAX,
+                 "%s %s %dx%d %d %d/%d %d:%d color %d %d %d %d %d field %d rate %d q%d p%d b%d%s%s",
+                 p->codec, p->profile, p->width, p->height, (int)p->format, p->frame_rate.num,
+                 p->frame_rate.den, p->sample_aspect.num, p->sample_aspect.den, (int)c->primaries,
+                 (int)c->transfer, (int)c->matrix, (int)c->range, (int)c->chroma,
+                 (int)p->field_order, (int)p->rate, p->quality, p->speed, p->bframes,
+                 p->low_latency ? " low" : "", p->timecode_step > 0 ? " timed" : "");
     return n < GPU_IDLE_KEY_MAX ? (size_t)n : GPU_IDLE_KEY_MAX;
 }
 

@@ -221,6 +221,7 @@ static void set_h264(NV_ENC_CONFIG_H264 *h, const struct encoder_params *params,
     h->repeatSPSPPS = 1;
     h->disableSPSPPS = 0;
     h->outputAUD = 0;
+    h->outputPictureTimingSEI = params->timecode_step > 0; /* has room for them */
     h->enableVFR = 1; /* says in the VUI that pictures are not evenly spaced */
     h->enableIntraRefresh = 0;
     h->level = NV_ENC_LEVEL_AUTOSELECT;

@@ -173,7 +173,7 @@ static void compare(const char *name, const struct frame_list *cpu, const struct
                      (int)b->sample_aspect.num, (int)b->sample_aspect.den,
                      (int)a->sample_aspect.num, (int)a->sample_aspect.den);
         if (!hdr_same(&a->hdr, &b->hdr) || !same_sides(a, b))
-            fail_msg("%s, frame %zu: other HDR metadata, captions or RPU", name, i);
+            fail_msg("%s, frame %zu: other HDR metadata, captions, time code or RPU", name, i);
         if (!same_picture(a, b))
             fail_msg("%s, frame %zu: another picture", name, i);
     }

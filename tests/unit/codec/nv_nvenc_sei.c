@@ -197,13 +197,52 @@ static void test_as_cpu(void **state)
     }
 }
 
+/* HEVC's go in as messages, where they are to be written: the CPU's packets get the same unit.
+ * H.264's and AV1's go into what comes out. */
+static void test_timecode(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"h264", "hevc", "av1"};
+    const struct frame_timecode code = {.count = 2, .clocks = {{0, 0, 0, 78, true}, {23, 59, 59}}};
+    struct frame frame = {0};
+    frame.side[1] = (struct frame_side){SIDE_TIMECODE, buffer_copy(&code, sizeof(code))};
+    assert_non_null(frame.side[1].buf);
+    for (int i = 0; i < 9; i++) {
+        static const uint8_t slice[] = {0, 0, 0, 1, 0x26, 1, 0xaf, 0x12};
+        struct encoder_params params = params_for(all[i / 3], (struct hdr){0});
+        struct hdr out = {0};
+        struct nv_sides sides;
+        struct nvenc_sei sei;
+        uint8_t unit[UNIT_MAX];
+        params.timecode_step = i % 3;
+        nvenc_sei(&sei, &params, &frame, i % 2);
+        assert_int_equal(sei.count, i == 4 || i == 5);
+        if (sei.count == 0)
+            continue;
+        struct frame_timecode want = code;
+        want.clocks[0].frames = (uint8_t)(78 / params.timecode_step);
+        nv_sides_init(&sides);
+        const struct nal nal = make_unit(&sei, "hevc", unit);
+        read_unit(nal, "hevc", &sides, &out);
+        assert_memory_equal(&sides.timing.code, &want, sizeof(want));
+        struct packet pkt = {.buf = buffer_copy(slice, sizeof(slice))};
+        assert_non_null(pkt.buf);
+        pkt.data = pkt.buf->data;
+        pkt.size = pkt.buf->size;
+        assert_int_equal(encoder_stream_timecode("hevc", NULL, &want, &pkt, NULL), 0);
+        assert_int_equal(pkt.size, 4 + nal.size + sizeof(slice));
+        assert_memory_equal(pkt.data + 4, nal.data, nal.size);
+        packet_done(&pkt);
+    }
+    buffer_unref(&frame.side[1].buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_hdr),
-        cmocka_unit_test(test_captions),
-        cmocka_unit_test(test_as_cpu),
+        cmocka_unit_test(test_nothing),  cmocka_unit_test(test_hdr),
+        cmocka_unit_test(test_captions), cmocka_unit_test(test_as_cpu),
+        cmocka_unit_test(test_timecode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -275,7 +275,8 @@ static void test_h264(void **state)
     };
     device_reset();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const struct encoder_params params = params_changed("h264", cases[i].changes);
+        struct encoder_params params = params_changed("h264", cases[i].changes);
+        params.timecode_step = i % 3;
         const struct nvenc_setup s = set_up(&params);
         const NV_ENC_CONFIG_H264 *h = &s.config.encodeCodecConfig.h264Config;
         const bool cavlc = h->entropyCodingMode == NV_ENC_H264_ENTROPY_CODING_MODE_CAVLC;
@@ -290,6 +291,7 @@ static void test_h264(void **state)
         assert_int_equal(h->disableSPSPPS, 0);
         assert_int_equal(h->outputAUD, 0);
         assert_int_equal(h->enableVFR, 1);
+        assert_int_equal(h->outputPictureTimingSEI, params.timecode_step > 0);
         assert_int_equal(h->level, NV_ENC_LEVEL_AUTOSELECT);
         assert_int_equal(h->chromaFormatIDC, 1);
         assert_int_equal(h->maxNumRefFrames, 4);

@@ -74,12 +74,16 @@ static void test_table(void **state)
         const struct packet first = {.pts = 100 - 10 * i, .dts = i, .duration = i};
         numbers[i] = nv_table_add(t, &first, &facts);
         facts.second_field = true;
+        facts.picture.sides.timing.code =
+            (struct frame_timecode){.count = i == 1, .clocks = {{.seconds = (uint8_t)(10 + i)}}};
         const struct packet second = {.pts = PTS_NONE, .dts = PTS_NONE};
         assert_int_equal(nv_table_add(t, &second, &facts), numbers[i]);
     }
     const struct nv_entry *e = nv_table_take(t, numbers[1]);
     assert_int_equal(e->pts, 90);
     assert_int_equal(e->picture.sides.captions_size, 2);
+    assert_int_equal(e->picture.sides.timing.code.count, 1);
+    assert_int_equal(e->picture.sides.timing.code.clocks[0].seconds, 11);
     /* Twice, with a number that was never given, and where nothing is left behind the last. */
     assert_true(nv_table_take(t, numbers[1])->pts == PTS_NONE);
     assert_int_equal(nv_table_take(t, 1000)->pts, 100);

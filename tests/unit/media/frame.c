@@ -177,9 +177,38 @@ static void test_reduce(void **state)
     assert_true(r.num > 0 && r.den > 0);
 }
 
+static void test_timecode(void **state)
+{
+    (void)state;
+    struct frame_timecode code = {.count = 2, .clocks = {{1, 2, 3, 59, true}, {4, 5, 6, 1, false}}};
+    struct frame_timecode got = {.count = 9};
+    struct frame *a = frame_new(PIXEL_YUV420P, 16, 16);
+    assert_non_null(a);
+    assert_false(frame_timecode_of(a, 1, &got));
+    a->side[2] = (struct frame_side){SIDE_TIMECODE, buffer_copy(&code, sizeof(code))};
+    assert_ptr_equal(frame_side_of(a, SIDE_TIMECODE), a->side[2].buf);
+    assert_null(frame_side_of(a, SIDE_A53_CC));
+    assert_false(frame_timecode_of(a, 0, &got));
+    assert_int_equal(got.count, 9);
+    assert_true(frame_timecode_of(a, 1, &got));
+    assert_memory_equal(&got, &code, sizeof(code));
+    /* Every second frame is kept: they count half. */
+    assert_true(frame_timecode_of(a, 2, &got));
+    code.clocks[0].frames = 29;
+    code.clocks[1].frames = 0;
+    assert_memory_equal(&got, &code, sizeof(code));
+    /* Of another's making. */
+    a->side[2].buf->data[0] = FRAME_CLOCKS_MAX + 1;
+    assert_false(frame_timecode_of(a, 1, &got));
+    a->side[2].buf->data[0] = 0;
+    assert_false(frame_timecode_of(a, 1, &got));
+    frame_unref(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_timecode),
         cmocka_unit_test(test_planes_do_not_overlap),
         cmocka_unit_test(test_pool_gives_frames_back),
         cmocka_unit_test(test_props_are_copied_by_reference),

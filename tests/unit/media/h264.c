@@ -154,6 +154,29 @@ static void test_rich_sps(void **unused)
     assert_int_equal(h264_reorder_frames(&s), 2);
 }
 
+/* Another frame rate, and nothing else. */
+static void test_frame_rate(void **unused)
+{
+    (void)unused;
+    static const struct rational rates[] = {{25, 1}, {60000, 1001}, {1, 1 << 30}, {1 << 30, 1}};
+    const struct nal from = rich_sps();
+    struct h264_sps before, after;
+    assert_int_equal(h264_parse_sps(from, &before, NULL), 0);
+    for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+        uint8_t to[512];
+        const size_t size = h264_set_frame_rate(from, rates[i], to, sizeof(to));
+        assert_in_range(size, 1, sizeof(to));
+        assert_int_equal(h264_set_frame_rate(from, rates[i], NULL, 0), size);
+        assert_int_equal(h264_parse_sps((struct nal){to, size}, &after, NULL), 0);
+        assert_int_equal(after.frame_rate.num, rates[i].num);
+        assert_int_equal(after.frame_rate.den, rates[i].den);
+        after.frame_rate = before.frame_rate;
+        assert_memory_equal(&after, &before, sizeof(after));
+    }
+    assert_int_equal(h264_set_frame_rate(from, (struct rational){0, 0}, NULL, 0), 0);
+    assert_int_equal(h264_set_frame_rate((struct nal){from.data, 9}, rates[0], NULL, 0), 0);
+}
+
 /* Cut short anywhere, it is refused or known to be damaged, and never half right. */
 static void test_cut_sps(void **unused)
 {
@@ -574,10 +597,15 @@ static void test_x264_color(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rich_sps),      cmocka_unit_test(test_cut_sps),
-        cmocka_unit_test(test_reorder_bound), cmocka_unit_test(test_pps),
-        cmocka_unit_test(test_fields),        cmocka_unit_test(test_recovery_point),
-        cmocka_unit_test(test_avcc_errors),   cmocka_unit_test(test_x264),
+        cmocka_unit_test(test_rich_sps),
+        cmocka_unit_test(test_cut_sps),
+        cmocka_unit_test(test_frame_rate),
+        cmocka_unit_test(test_reorder_bound),
+        cmocka_unit_test(test_pps),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_recovery_point),
+        cmocka_unit_test(test_avcc_errors),
+        cmocka_unit_test(test_x264),
         cmocka_unit_test(test_x264_color),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,7 @@ static void encoder_params(void **state)
     params.source.frame_rate = (struct rational){60, 1};
     params.source.color = (struct color){.primaries = 9, .transfer = 16, .matrix = 9};
     params.source.hdr = (struct hdr){.has_light_level = true, .max_content_light = 900};
+    params.source.timecodes = true;
     params.renditions[1].frame_rate_max = (struct rational){30, 1};
     params.renditions[0].bit_rate_bps = 123;
     params.renditions[0].quality = 21;
@@ -113,7 +114,14 @@ static void encoder_params(void **state)
     assert_int_equal(e[0].hdr.luminance_max, 5);
     assert_int_equal(e[0].hdr.max_content_light, 900);
     assert_int_equal(e[1].sample_aspect.num, 4);
+    assert_int_equal(e[0].timecode_step, 1);
+    assert_int_equal(e[1].timecode_step, 2);
     assert_int_equal(plan.notes_count, 0);
+    /* They count by a rate; where there is none, as they come. */
+    params.source.frame_rate = (struct rational){0, 0};
+    assert_int_equal(make(&params, first).encoders[1].timecode_step, 1);
+    params.source.timecodes = false;
+    assert_int_equal(make(&params, first).encoders[0].timecode_step, 0);
     struct scaler_params s = plan_scaler(&plan, &params, true);
     assert_true(s.interlaced);
     assert_int_equal(s.outputs_count, 2);

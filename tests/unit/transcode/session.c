@@ -334,23 +334,28 @@ static void a_picture_that_is_none(void **state)
     }
 }
 
+/* Those that no encoder was opened for, once. */
 static void time_codes_are_named(void **state)
 {
     (void)state;
-    fake_reset();
-    struct film *film = film_new(&(struct film_style){.count = 20});
-    for (int i = 0; i < film->count; i++)
-        film->frames[i].flags |= FRAME_TIMECODE;
-    struct session_params params = film_params(1);
-    struct session *s = open_session(&params);
-    struct film_result *r = film_collect(s, 1);
-    assert_int_equal(film_feed(s, film, 0, film->raps_count, 0), 0);
-    assert_int_equal(session_drain(s), 0);
-    film_collect_join(r);
-    assert_int_equal(r->notes_count, 1);
-    assert_non_null(strstr(r->notes[0], "time codes"));
-    finish(&s, r);
-    free(film);
+    for (int known = 0; known <= 1; known++) {
+        fake_reset();
+        struct film *film = film_new(&(struct film_style){.count = 20});
+        for (int i = 10; i < film->count; i++)
+            film->frames[i].side = SIDE_TIMECODE;
+        struct session_params params = film_params(1);
+        params.source.timecodes = known;
+        struct session *s = open_session(&params);
+        struct film_result *r = film_collect(s, 1);
+        assert_int_equal(film_feed(s, film, 0, film->raps_count, 0), 0);
+        assert_int_equal(session_drain(s), 0);
+        film_collect_join(r);
+        assert_int_equal(r->notes_count, !known);
+        if (!known)
+            assert_non_null(strstr(r->notes[0], "time codes"));
+        finish(&s, r);
+        free(film);
+    }
 }
 
 /* Low latency does not wait for the next frame to learn a duration. */
