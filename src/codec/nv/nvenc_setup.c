@@ -11,8 +11,6 @@
 #define ASPECT_TERM_MAX 65535 /* as the streams have it */
 #define UNSPECIFIED 2         /* H.273 */
 
-_Static_assert(LOOKAHEAD_MAX <= NVENC_DELAY_MAX, "frames inside are bounded");
-
 /* ---- which ----------------------------------------------------------------------------------- */
 
 static const GUID *preset_guid(const struct encoder_params *params)
