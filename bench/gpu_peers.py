@@ -151,9 +151,11 @@ def main():
         film = sys.argv[4] if len(sys.argv) > 4 and sys.argv[4] != "-" else transcode.make_film(folder)
         there = subprocess.run([programs[1], "--speed", "1", "--frames", "1", film], capture_output=True, text=True,
                                check=False)
-        if there.returncode != 0:
+        if there.returncode == SKIPPED:
             print("skipped: " + there.stderr.strip(), file=sys.stderr)
             sys.exit(SKIPPED)
+        if there.returncode != 0:
+            sys.exit("bench: nvdec_check fails: " + (there.stderr + there.stdout).strip())
         for job in jobs:
             repeated = repeat(programs[2], film, REPEATS[job], folder)
             if job == "ladder":

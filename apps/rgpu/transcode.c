@@ -143,7 +143,7 @@ const struct option transcode_options[] = {
      .max = 600,
      .unit = "seconds",
      FIELD(gop_seconds),
-     .help = "longest time between key frames (2)"},
+     .help = "time between key frames (2); each is the first frame that is not before its time"},
     {.name = "codec",
      .kind = OPTION_WORD,
      .argument = "NAME",

@@ -26,7 +26,8 @@ struct rgpu_stream_params {
     const struct rgpu_rung *rungs;    /* as for a file; "source" is not allowed here */
     int rungs_count;
     const char *device; /* NULL: "auto" */
-    double gop_seconds; /* longest time between key frames; 0: 2; at least 0.001 */
+    double gop_seconds; /* between key frames, each the first frame that is not before its time; 0:
+                         * 2; at least 0.001 */
     int low_latency;    /* no reordering, no look-ahead */
     int threads;        /* processors to use, at most 1024; 0: all */
     int upscale;        /* allow rungs larger than the stream; else an explicit size that is larger

@@ -67,8 +67,8 @@ struct rgpu_transcode_params {
     const char *device;                     /* NULL: "auto" */
     int jobs;                               /* segments at a time; 0: by the device */
     double segment_seconds;                 /* target length of a segment; 0: 4 (HLS: 6) */
-    double gop_seconds;                     /* longest time between key frames; 0: 2; at least
-                                             * 0.001 */
+    double gop_seconds;                     /* between key frames, each the first frame that is
+                                             * not before its time; 0: 2; at least 0.001 */
     double start_seconds, duration_seconds; /* part of the source; 0: all; a duration is at least
                                              * 0.001 */
     const char *audio; /* "copy", "aac", "aac:128", "opus[:KBPS]", "none"; NULL: copy where

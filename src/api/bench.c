@@ -401,8 +401,10 @@ int rgpu_bench(const char *device, double seconds,
     b->seconds = seconds > 0 ? seconds : 1;
     b->result = result;
     b->opaque = opaque;
-    int ret = device_open(&b->device, device, &err);
+    int ret = device_open(&b->device, device, NULL, &err);
     b->backend = ret == 0 ? codec_backend(b->device.info.kind) : NULL;
+    if (ret == 0)
+        device_examine(&b->device);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && ret == 0; i++)
         ret = bench_size(b, sizes[i][0], sizes[i][1], &err);
     free_packets(b);

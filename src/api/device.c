@@ -92,27 +92,9 @@ static int hold(struct device *device, struct error *err)
     return backend->hold ? backend->hold(device->info.index, &device->held, err) : 0;
 }
 
-int device_open(struct device *ret, const char *name, struct error *err)
+void device_examine(struct device *device)
 {
-    int code = device_check_name(name, err);
-    struct device device = {0};
-    for (int n = 0; code == 0 && candidate(name, n, &device.info); n++) {
-        struct error why = {0};
-        code = hold(&device, &why);
-        if (code == RGPU_ERROR_DEVICE && is_any(name)) {
-            char own[32];
-            device_name(&device.info, own, sizeof(own));
-            log_line(RGPU_LOG_WARNING, "device %s is left out: %s", own, why.text);
-            code = 0;
-            continue;
-        }
-        if (code != 0)
-            return error_set(err, code, "%s", why.text);
-        codec_backend(device.info.kind)->examine(&device.info);
-        *ret = device;
-        return 0;
-    }
-    return code != 0 ? code : no_device(name, err);
+    codec_backend(device->info.kind)->examine(&device->info);
 }
 
 void device_close(struct device *device)
@@ -134,22 +116,29 @@ static void append(char *list_text, size_t size, const char *name)
 static const uint8_t vc1_headers[] = {0,    0,    1, 0x0f, 0xca, 0x00, 0x01, 0xf0, 0x1f,
                                       0x08, 0x80, 0, 0,    1,    0x0e, 0x44, 0x00, 0x80};
 
+static bool can_decode_track(const struct codec_backend *backend, int device,
+                             const struct track *track)
+{
+    void *decoder = NULL;
+    const int rc = backend->decoder->open(
+        &decoder,
+        &(struct decoder_params){
+            .track = track, .device = device, .threads = 1, .no_fallback = true},
+        NULL);
+    if (rc == 0)
+        backend->decoder->close(decoder);
+    return rc == 0;
+}
+
 static bool can_decode(const struct codec_backend *backend, int device, const char *codec)
 {
     struct track track = {.width = 256, .height = 256, .time_base = {1, 25}};
     if (!strcmp(codec, "vc1"))
         track.extradata = buffer_copy(vc1_headers, sizeof(vc1_headers));
     snprintf(track.codec, sizeof(track.codec), "%s", codec);
-    void *decoder = NULL;
-    const int rc = backend->decoder->open(
-        &decoder,
-        &(struct decoder_params){
-            .track = &track, .device = device, .threads = 1, .no_fallback = true},
-        NULL);
-    if (rc == 0)
-        backend->decoder->close(decoder);
+    const bool can = can_decode_track(backend, device, &track);
     buffer_unref(&track.extradata);
-    return rc == 0;
+    return can;
 }
 
 /* Figures that are not known stay DEVICE_UNKNOWN. */
@@ -180,13 +169,14 @@ static void describe_use(const struct codec_backend *backend, int device,
 }
 
 /* The CPU has each encoder that it has a format for; a GPU is asked. */
-static bool can_encode(const struct codec_backend *backend, int device, const char *codec)
+static bool can_encode(const struct codec_backend *backend, int device, const char *codec,
+                       const char *profile, enum pixel_format source)
 {
     struct encoder_params params = {.device = device,
                                     .width = 256,
                                     .height = 256,
                                     .format =
-                                        backend->encoder->format(device, codec, "", PIXEL_YUV420P),
+                                        backend->encoder->format(device, codec, profile, source),
                                     .time_base = {1, 25},
                                     .frame_rate = {25, 1},
                                     .rate = RATE_QUALITY,
@@ -197,11 +187,139 @@ static bool can_encode(const struct codec_backend *backend, int device, const ch
     if (params.format == PIXEL_NONE || backend->kind == DEVICE_CPU)
         return params.format != PIXEL_NONE;
     snprintf(params.codec, sizeof(params.codec), "%s", codec);
+    snprintf(params.profile, sizeof(params.profile), "%s", profile);
     const int rc = backend->encoder->open(&encoder, &params, NULL);
     if (rc == 0)
         backend->encoder->close(encoder);
     return rc == 0;
 }
+
+/* ---- choosing one of several ---------------------------------------------------------------- */
+
+#define MODELS_MAX 8 /* that are looked at */
+
+/* Encoding counts more: it is most of the work. */
+enum { FIT_DECODES = 1, FIT_ENCODES = 2, FIT_ALL = 3 };
+
+struct choice {
+    struct device best; /* held */
+    int fitness;        /* below 0: there is none yet */
+    char models[MODELS_MAX][DEVICE_NAME_MAX];
+    int models_count;
+};
+
+/* Whether a rendition before this one needs the same encoder. */
+static bool is_repeated(const struct device_needs *needs, int i)
+{
+    const struct rendition_params *r = &needs->renditions[i];
+    for (int k = 0; k < i; k++)
+        if (!strcmp(needs->renditions[k].codec, r->codec) &&
+            !strcmp(needs->renditions[k].profile, r->profile))
+            return true;
+    return false;
+}
+
+static int fitness_of(const struct device *device, const struct device_needs *needs)
+{
+    const struct codec_backend *backend = codec_backend(device->info.kind);
+    const int index = device->info.index;
+    const enum pixel_format known = needs->source->format;
+    const enum pixel_format source = known == PIXEL_NONE ? PIXEL_YUV420P : known;
+    bool encodes = true;
+    for (int i = 0; encodes && i < needs->renditions_count; i++) {
+        const struct rendition_params *r = &needs->renditions[i];
+        if (!is_repeated(needs, i))
+            encodes = can_encode(backend, index, r->codec, r->profile, source);
+    }
+    const bool decodes = needs->is_raw || can_decode_track(backend, index, needs->source);
+    return (encodes ? FIT_ENCODES : 0) + (decodes ? FIT_DECODES : 0);
+}
+
+/* Holds a candidate. AGAIN: it cannot be worked on, which is said, and another may be. */
+static int hold_or_leave(struct device *device, const char *name, struct error *err)
+{
+    struct error why = {0};
+    const int code = hold(device, &why);
+    if (code == RGPU_ERROR_DEVICE && is_any(name)) {
+        char own[32];
+        device_name(&device->info, own, sizeof(own));
+        log_line(RGPU_LOG_WARNING, "device %s is left out: %s", own, why.text);
+        return RGPU_ERROR_AGAIN;
+    }
+    return code == 0 ? 0 : error_set(err, code, "%s", why.text);
+}
+
+/* Whether another of the same kind may be fitter: not one of a model that has been looked at, and
+ * works. */
+static bool may_be_fitter(const struct choice *c, const struct device *device)
+{
+    if (c->fitness == FIT_ALL || device->info.kind != c->best.info.kind)
+        return false;
+    for (int i = 0; i < c->models_count; i++)
+        if (!strcmp(c->models[i], device->info.name))
+            return false;
+    return c->models_count < MODELS_MAX;
+}
+
+static void leave_out(struct device *device, int fitness)
+{
+    static const char *const words[] = {
+        "can neither decode the source nor encode what is asked for",
+        "cannot encode what is asked for", "cannot decode the source"};
+    char own[32];
+    device_name(&device->info, own, sizeof(own));
+    log_line(RGPU_LOG_INFO, "device %s is left out: it %s", own, words[fitness]);
+    device_close(device);
+}
+
+/* Keeps the fitter one of what was the best and `device`, which is held; gives the other back. */
+static void choose(struct choice *c, struct device *device, const struct device_needs *needs)
+{
+    const int fitness = fitness_of(device, needs);
+    if (fitness & FIT_DECODES)
+        memcpy(c->models[c->models_count++], device->info.name, sizeof(c->models[0]));
+    if (fitness < c->fitness) {
+        leave_out(device, fitness);
+    } else if (fitness == c->fitness) {
+        device_close(device);
+    } else {
+        if (c->fitness >= 0)
+            leave_out(&c->best, c->fitness);
+        c->best = *device;
+        c->fitness = fitness;
+    }
+}
+
+int device_open(struct device *ret, const char *name, const struct device_needs *needs,
+                struct error *err)
+{
+    struct device_info devices[DEVICES_MAX];
+    struct choice choice = {.fitness = -1};
+    struct device device = {0};
+    int code = device_check_name(name, err);
+    const bool several = code == 0 && needs && is_any(name) && list(DEVICE_CUDA, devices) > 1;
+    for (int n = 0; code == 0 && candidate(name, n, &device.info); n++) {
+        if (choice.fitness >= 0 && !may_be_fitter(&choice, &device))
+            continue;
+        code = hold_or_leave(&device, name, err);
+        if (code == 0 && !several) {
+            *ret = device;
+            return 0;
+        }
+        if (code == 0)
+            choose(&choice, &device, needs);
+        code = code == RGPU_ERROR_AGAIN ? 0 : code;
+        device = (struct device){0};
+    }
+    if (choice.fitness < 0 || code != 0) {
+        device_close(&choice.best);
+        return code != 0 ? code : no_device(name, err);
+    }
+    *ret = choice.best;
+    return 0;
+}
+
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static void describe(struct device_info *device, struct rgpu_device_info *ret)
 {
@@ -221,13 +339,13 @@ static void describe(struct device_info *device, struct rgpu_device_info *ret)
         backend->examine(device);
     if (!works)
         snprintf(ret->remark, sizeof(ret->remark), "cannot be worked on now: %s", why.text);
-    else if (device->remark)
+    else
         snprintf(ret->remark, sizeof(ret->remark), "%s", device->remark);
     for (size_t i = 0; works && i < sizeof(decoders) / sizeof(decoders[0]); i++)
         if (can_decode(backend, device->index, decoders[i]))
             append(ret->decoders, sizeof(ret->decoders), decoders[i]);
     for (size_t i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++)
-        if (device->encodes && can_encode(backend, device->index, encoders[i]))
+        if (device->encodes && can_encode(backend, device->index, encoders[i], "", PIXEL_YUV420P))
             append(ret->encoders, sizeof(ret->encoders), encoders[i]);
     if (held)
         backend->release(held);

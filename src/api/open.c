@@ -226,12 +226,17 @@ static int open_node(struct rgpu_transcode *t, const struct rgpu_transcode_param
         return 0;
     char name[sizeof(t->progress.device)];
     const struct device_info *device = &t->device.info;
-    int ret = device_open(&t->device, p->device, err);
+    struct rendition_params renditions[RENDITIONS_MAX];
+    for (int i = 0; i < t->renditions_count; i++)
+        renditions[i] = t->rungs[t->rendition_rung[i]].rendition;
+    const struct device_needs needs = {.source = &reader_video(t->reader)->video,
+                                       .renditions = renditions,
+                                       .renditions_count = t->renditions_count};
+    int ret = device_open(&t->device, p->device, &needs, err);
     if (ret != 0)
         return ret;
     device_name(device, name, sizeof(name));
-    log_line(RGPU_LOG_INFO, "device %s: %s%s%s", name, device->name, device->remark ? "; " : "",
-             device->remark ? device->remark : "");
+    log_line(RGPU_LOG_INFO, "device %s: %s", name, device->name);
     pthread_mutex_lock(&t->lock);
     memcpy(t->progress.device, name, sizeof(name));
     pthread_mutex_unlock(&t->lock);

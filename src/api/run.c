@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define WAIT_MS 50 /* how soon a cancel is seen */
 /* Some seconds of a copied 4K rung. */
@@ -236,6 +237,24 @@ static void segment_done(struct rgpu_transcode *t, const struct job_output *out)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* Once encoders are open: what is to be said of the device is known by then, and costs no time. */
+static void tell_remark(struct rgpu_transcode *t)
+{
+    const struct device_info *device = &t->device.info;
+    if (t->is_device_examined)
+        return;
+    t->is_device_examined = true;
+    device_examine(&t->device);
+    if (!device->remark[0])
+        return;
+    char name[sizeof(t->progress.device)];
+    device_name(device, name, sizeof(name));
+    if (device->is_fixable)
+        transcode_warn(t, "device %s: %s", name, device->remark);
+    else
+        log_line(RGPU_LOG_INFO, "device %s: %s", name, device->remark);
+}
+
 /* Takes all outputs that are ready. AGAIN: more will come. 0: the job is over. */
 static int take_outputs(struct rgpu_transcode *t, struct error *err)
 {
@@ -244,6 +263,7 @@ static int take_outputs(struct rgpu_transcode *t, struct error *err)
     while ((ret = job_next(t->job, &out, err)) == 0) {
         const enum job_output_type type = out.type;
         if (type == JOB_HEADER) {
+            tell_remark(t);
             ret = outputs_header(t->outputs, (int)out.rendition, &out.track, err);
         } else if (type == JOB_PACKET) {
             note_time(t, &t->written_us, out.packet.pts, out.packet.duration);
@@ -431,6 +451,9 @@ void *transcode_run(void *opaque)
     struct rgpu_transcode *t = opaque;
     struct error err = {0};
     int ret = transcode_open(t, &err);
+    /* An input that a cancel cuts off may look like a broken one. */
+    if (ret != 0 && transcode_cancelled(t))
+        ret = error_set(&err, RGPU_ERROR_CANCELLED, "cancelled");
     if (ret == 0)
         ret = encode_all(t, &err);
     if (ret == 0)

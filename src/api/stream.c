@@ -342,8 +342,16 @@ static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, s
 {
     struct rung rungs[RENDITIONS_MAX];
     int ret = resolve_rungs(s, p, rungs, err);
-    if (ret == 0)
-        ret = device_open(&s->device, p->device, err);
+    if (ret != 0)
+        return ret;
+    struct rendition_params renditions[RENDITIONS_MAX];
+    for (int i = 0; i < s->renditions_count; i++)
+        renditions[i] = rungs[i].rendition;
+    const struct device_needs needs = {.source = &s->source,
+                                       .is_raw = p->codec == NULL,
+                                       .renditions = renditions,
+                                       .renditions_count = s->renditions_count};
+    ret = device_open(&s->device, p->device, &needs, err);
     if (ret != 0)
         return ret;
     describe_progress(s, rungs);

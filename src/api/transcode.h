@@ -32,6 +32,7 @@ struct rgpu_transcode {
     struct job *job; /* NULL: nothing is encoded (source rungs only) */
     struct node *node;
     struct device device; /* where something is encoded */
+    bool is_device_examined;
     struct rung rungs[RENDITIONS_MAX];
     int rungs_count;
     int rendition_rung[RENDITIONS_MAX]; /* rung of each rendition */

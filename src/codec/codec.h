@@ -20,6 +20,7 @@
 #include "media/track.h"
 
 #define DEVICE_NAME_MAX 128
+#define DEVICE_REMARK_MAX (ERROR_TEXT_MAX + 64)
 #define DECODER_NOTE_MAX ERROR_TEXT_MAX
 #define ENCODER_NOTE_MAX ERROR_TEXT_MAX
 
@@ -34,8 +35,9 @@ struct device_info {
     int cores;                  /* processors that jobs on it may use: where it needs the CPU */
     int64_t memory_bytes;
     /* After `examine` only. */
-    bool encodes;       /* by itself: what it encodes is no other device's work */
-    const char *remark; /* what a user should know, static; NULL: nothing */
+    bool encodes;    /* by itself: what it encodes is no other device's work */
+    bool is_fixable; /* what the remark says is the machine's set-up, not the device's nature */
+    char remark[DEVICE_REMARK_MAX]; /* what a user should know; empty: nothing */
 };
 
 #define DEVICE_UNKNOWN (-1)
@@ -173,7 +175,7 @@ struct encoder_params {
     bool low_latency;
     bool no_fallback;    /* UNSUPPORTED rather than another device's work */
     bool joined;         /* other encoders make the rest of the stream, and all must be of one kind:
-                          * DEVICE where they can have this kind and this one cannot */
+                          * LIMIT where they can have this kind and this one cannot now */
     int timecode_step;   /* SIDE_TIMECODE is written, counting one for so many of the source's
                           * frames; 0: it is not. H.264's headers depend on it */
     bool global_headers; /* parameter sets in the header too; they are repeated in band */
@@ -216,7 +218,8 @@ struct codec_backend {
     enum device_kind kind;
     /* Number of devices now; fills at most `max` of `ret`. */
     int (*devices)(struct device_info *ret, int max);
-    /* Adds what only the opened device tells; may take half a second. */
+    /* Adds what only the opened device tells; may take half a second, less some while after `hold`.
+     */
     void (*examine)(struct device_info *device);
     /* Makes a device ready for a job's work and keeps it so until `release`, which gives it back:
      * what is opened on it meanwhile opens fast. DEVICE: it cannot be worked on now, and why. Both

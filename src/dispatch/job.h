@@ -22,6 +22,7 @@ struct slot {
     bool drained;   /* nothing was sent since the last drain */
     bool told;      /* it knows the job's picture */
     bool reset_due; /* it has failed, and waits for its SLOT_RESET */
+    bool closed;    /* its node has not room for as many: it gets no more */
 };
 
 struct peer {
@@ -50,6 +51,7 @@ struct job {
     bool header_known[RENDITIONS_MAX], header_given[RENDITIONS_MAX];
     char notes[NOTES_MAX][ERROR_TEXT_MAX];
     int notes_count, notes_given;
+    bool fewer_told;      /* that a slot was closed */
     struct error failure; /* code 0: none */
     bool source_is_odd;   /* another try gave the same wrong frames */
 
@@ -89,6 +91,10 @@ bool job_give_again(struct job *job, struct segment *s);
 
 /* All of a segment was sent, and all of it should have come back. */
 void job_conclude(struct job *job, struct segment *s);
+
+/* A slot that its node has no room for: what it was given goes back, and others do the rest. False:
+ * there are no others. */
+bool job_close_slot(struct job *job, int peer_index, int slot_index, const struct error *why);
 
 /* What was given to a slot and is not done goes back to be given again. */
 void job_take_back(struct job *job, int peer_index, int slot_index, const struct error *why);

@@ -190,8 +190,13 @@ static bool take_failure(struct job *job, int peer_index, const struct message *
     const int code = failure_code(msg->error->code);
     struct error why = {0};
     error_set(&why, code, "%s", text_of(msg->error, code));
-    job_take_back(job, peer_index, (int)msg->slot, &why);
     slot->reset_due = true;
+    if (msg->lacks_room) {
+        if (job_close_slot(job, peer_index, (int)msg->slot, &why))
+            return true;
+        why.code = RGPU_ERROR_DEVICE; /* what closed slots had may do for the last */
+    }
+    job_take_back(job, peer_index, (int)msg->slot, &why);
     return true;
 }
 

@@ -127,10 +127,57 @@ void job_take_back(struct job *job, int peer_index, int slot_index, const struct
     take_back(job, peer_index, slot_index, &named);
 }
 
+/* Slots that are open, but for one. */
+static int open_slots(const struct job *job, const struct slot *but)
+{
+    int count = 0;
+    for (int i = 0; i < job->peers_count; i++)
+        for (int k = 0; job->peers[i].link && k < job->peers[i].slots_count; k++)
+            count += !job->peers[i].slots[k].closed && &job->peers[i].slots[k] != but;
+    return count;
+}
+
+bool job_close_slot(struct job *job, int peer_index, int slot_index, const struct error *why)
+{
+    struct slot *slot = &job->peers[peer_index].slots[slot_index];
+    if (open_slots(job, slot) == 0)
+        return false;
+    for (struct segment *s = job->first; s; s = s->next) {
+        if (!s->assigned || s->done || s->node != peer_index || s->slot != slot_index)
+            continue;
+        const int attempts = s->attempts - (s->begin_sent ? 1 : 0); /* this was none */
+        if (!job_give_again(job, s)) {
+            job_fail(job, RGPU_ERROR_DEVICE, why->text);
+            return true;
+        }
+        s->attempts = attempts;
+    }
+    slot->current = NULL;
+    slot->closed = true;
+    if (!job->fewer_told) {
+        char text[ERROR_TEXT_MAX];
+        snprintf(text, sizeof(text), "fewer segments are worked on at a time: %.460s", why->text);
+        job_note(job, text);
+        job->fewer_told = true;
+    }
+    return true;
+}
+
+/* Where none is left open, those that were closed are tried again: others went with their node. */
+static void open_again(struct job *job)
+{
+    if (open_slots(job, NULL) > 0)
+        return;
+    for (int i = 0; i < job->peers_count; i++)
+        for (int k = 0; k < job->peers[i].slots_count; k++)
+            job->peers[i].slots[k].closed = false;
+}
+
 void job_lose_node(struct job *job, int peer_index, int code, const char *text)
 {
     const struct error why = about_node(job, peer_index, code, text);
     link_close(&job->peers[peer_index].link);
+    open_again(job);
     take_back(job, peer_index, -1, &why);
     for (int i = 0; i < job->peers_count; i++) {
         if (job->peers[i].link) {

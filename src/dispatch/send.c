@@ -19,7 +19,8 @@ static struct segment *first_unassigned(struct job *job)
 static bool is_idle(const struct job *job, int peer_index, int slot_index)
 {
     const struct peer *peer = &job->peers[peer_index];
-    return peer->link && !peer->slots[slot_index].current;
+    const struct slot *slot = &peer->slots[slot_index];
+    return peer->link && !slot->closed && !slot->current;
 }
 
 /* Slots that could take a segment at once. */
@@ -175,8 +176,10 @@ static bool better_elsewhere(const struct job *job, const struct segment *s, int
         return false; /* nobody else gets any */
     for (int i = 0; i < job->peers_count; i++) {
         for (int k = 0; k < job->peers[i].slots_count; k++) {
-            const struct segment *busy = job->peers[i].slots[k].current;
-            if (job->peers[i].link && shunned(s, i, k) < shunned(s, peer_index, slot_index) &&
+            const struct slot *slot = &job->peers[i].slots[k];
+            const struct segment *busy = slot->current;
+            if (job->peers[i].link && !slot->closed &&
+                shunned(s, i, k) < shunned(s, peer_index, slot_index) &&
                 (!busy || (busy->input_ended && !is_blocked(job, i, k))))
                 return true;
         }
@@ -256,7 +259,7 @@ void job_serve_slot(struct job *job, int peer_index, int slot_index)
 {
     struct peer *peer = &job->peers[peer_index];
     struct slot *slot = &peer->slots[slot_index];
-    if (slot->reset_due && !send_reset(peer, slot_index))
+    if ((slot->reset_due && !send_reset(peer, slot_index)) || slot->closed)
         return;
     for (;;) {
         struct segment *s = slot->current;

@@ -167,7 +167,6 @@ static void load(void)
         too_old(why);
         return;
     }
-    the_encode.version = (int)version;
     the_encode.functions.version = NV_ENCODE_API_FUNCTION_LIST_VER;
     if (status == NV_ENC_SUCCESS)
         status = exports.create(&the_encode.functions);

@@ -16,7 +16,6 @@
 
 struct gpu_encode {
     NV_ENCODE_API_FUNCTION_LIST functions;
-    int version; /* the library's newest API: 16 * major + minor */
 };
 
 /* The library of the driver. DEVICE: it is not there (in a container: the `video` capability), or

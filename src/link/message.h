@@ -49,8 +49,8 @@ enum message_type {
     MESSAGE_SEGMENT_DONE, /* `slot`, `segment`, `done`: not before the segment's end is told, by
                            * TAIL or END */
     MESSAGE_NOTE,         /* `slot`, `error.text`: a line for the user */
-    MESSAGE_SLOT_FAILED,  /* `slot`, `error`: what the slot had not done is lost; it drops all
-                           * until SLOT_RESET */
+    MESSAGE_SLOT_FAILED,  /* `slot`, `error`, `lacks_room`: what the slot had not done is lost; it
+                           * drops all until SLOT_RESET */
     MESSAGE_JOB_FINISHED, /* all lanes are closed */
     /* dispatch to node */
     MESSAGE_JOB_CREATE,     /* `job` */
@@ -74,6 +74,7 @@ struct message {
     uint32_t job; /* dispatch's number for it */
     uint32_t slot, segment, rendition;
     int credits, slots;
+    bool lacks_room; /* SLOT_FAILED: the device has not encoders for as many slots */
     int64_t pts;
     uint64_t ordinal;
     uint16_t permille[RENDITIONS_MAX]; /* BEGIN: of the target bit rates; 1000 but after a redo */

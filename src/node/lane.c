@@ -25,9 +25,10 @@ static void send_message(struct lane *lane, struct message *msg)
     message_done(msg);
 }
 
-static void send_failure(struct lane *lane, const struct error *err)
+static void send_failure(struct lane *lane, const struct error *err, bool lacks_room)
 {
     struct message msg = address(lane, MESSAGE_SLOT_FAILED);
+    msg.lacks_room = lacks_room;
     if (!with_block(lane, &msg))
         return;
     *msg.error = *err;
@@ -83,8 +84,8 @@ static bool was_last_drain(struct lane *lane)
     return last;
 }
 
-/* Carries outputs until the session ends; a failure is said last, so that all results that were
- * right come before it. */
+/* Carries outputs until the session ends; a failure is said behind it, so that all results that
+ * were right come before. */
 static void *sender_main(void *opaque)
 {
     struct lane *lane = opaque;
@@ -99,7 +100,12 @@ static void *sender_main(void *opaque)
     }
     if (ret != 0 && ret != RGPU_ERROR_CANCELLED) {
         err.code = ret;
-        send_failure(lane, &err);
+        pthread_mutex_lock(&lane->lock);
+        lane->failure = err;
+        lane->lacks_room = ret == RGPU_ERROR_LIMIT && session_lacks_room(lane->session);
+        lane->failure_due = true;
+        pthread_cond_signal(&lane->changed);
+        pthread_mutex_unlock(&lane->lock);
     }
     return NULL;
 }
@@ -138,7 +144,7 @@ static int open_session(struct lane *lane)
     if (ret != 0) {
         close_session(lane);
         err.code = ret;
-        send_failure(lane, &err);
+        send_failure(lane, &err, false);
     }
     return ret;
 }
@@ -247,34 +253,55 @@ static void handle(struct lane *lane, struct message *msg)
     return_credit(lane);
 }
 
+/* Tells of a session that has failed, when there is nothing left of it: another lane may be waiting
+ * for an encoder that it had. */
+static void tell_failure(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    const bool due = lane->failure_due;
+    lane->failure_due = false;
+    pthread_mutex_unlock(&lane->lock);
+    if (!due)
+        return;
+    close_session(lane);
+    lane->failed = true;
+    send_failure(lane, &lane->failure, lane->lacks_room);
+}
+
+/* False: there are no more. `ret` is left without a type where there is a failure to tell first. */
 static bool next_message(struct lane *lane, struct message *ret)
 {
     pthread_mutex_lock(&lane->lock);
-    while (!lane->count && !lane->closed && !lane->cancelled)
+    while (!lane->count && !lane->closed && !lane->cancelled && !lane->failure_due)
         pthread_cond_wait(&lane->changed, &lane->lock);
-    bool have = lane->count && !lane->cancelled;
-    if (have) {
+    const bool more = !lane->cancelled && (lane->count || lane->failure_due);
+    *ret = (struct message){0};
+    if (more && !lane->failure_due) {
         *ret = lane->inbox[lane->head];
         lane->inbox[lane->head] = (struct message){0};
         lane->head = (lane->head + 1) % LANE_INBOX_MESSAGES;
         lane->count--;
     }
     pthread_mutex_unlock(&lane->lock);
-    return have;
+    return more;
 }
 
 static void *feeder_main(void *opaque)
 {
     struct lane *lane = opaque;
     struct message msg;
-    while (next_message(lane, &msg))
-        handle(lane, &msg);
+    while (next_message(lane, &msg)) {
+        tell_failure(lane);
+        if (msg.type)
+            handle(lane, &msg);
+    }
     /* Without a last drain the session has failed already, or a broken peer left it half-way. */
     if (lane->session && (lane->failed || lane->begun))
         session_cancel(lane->session);
     else if (lane->session)
         drain(lane, true);
     close_session(lane);
+    tell_failure(lane);
     lane->ended(lane->ended_opaque);
     return NULL;
 }

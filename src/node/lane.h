@@ -1,8 +1,9 @@
 /* One lane of a job: an inbox of messages, a transcoding session, and the two threads around it.
  *
  * Threads: the node's thread delivers and ends lanes; the feeder thread takes messages from the
- * inbox and feeds the session; the sender thread carries the session's outputs to the link. Memory:
- * the inbox is a fixed ring; it cannot overflow while the peer keeps to its window. */
+ * inbox and feeds the session; the sender thread carries the session's outputs to the link, until
+ * it fails: the feeder tells that, once what the session had is given back. Memory: the inbox is a
+ * fixed ring; it cannot overflow while the peer keeps to its window. */
 #ifndef NODE_LANE_H
 #define NODE_LANE_H
 
@@ -29,6 +30,9 @@ struct lane {
     struct session *session; /* set and cleared by the feeder under `lock` */
     int drains_pending;      /* asked for, not complete */
     bool finishing;          /* the last of them ends the lane */
+    bool failure_due;        /* the session has failed with `failure`, which nobody knows yet */
+    bool lacks_room;         /* see MESSAGE_SLOT_FAILED; as `failure` */
+    struct error failure;
 
     pthread_t feeder, sender;
     bool feeder_started, sender_started; /* node's thread; feeder */

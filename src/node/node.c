@@ -61,7 +61,7 @@ static void lane_ended(void *opaque)
  * for each other, and four lanes keep sixteen processors busier than two (docs/PERFORMANCE.md);
  * beyond that, memory counts. Where one encoder is all there is, a second lane has work meanwhile.
  */
-static int slots_for(const struct node *node, const struct job_params *params)
+static int slots_for(struct node *node, const struct job_params *params)
 {
     const int cores_per_lane = 4, cores_per_lane_many = 8, many = 4;
     int slots = params->slots;
@@ -74,8 +74,11 @@ static int slots_for(const struct node *node, const struct job_params *params)
             slots = cores / cores_per_lane_many > many ? cores / cores_per_lane_many : many;
         if (slots < least)
             slots = least;
-        if (node->device.kind != DEVICE_CPU && node->device.encodes)
-            slots = 1;
+        /* Asked only where it counts: the answer may take a while. */
+        if (slots > 1 && node->device.kind != DEVICE_CPU) {
+            codec_backend(node->device.kind)->examine(&node->device);
+            slots = node->device.encodes ? 1 : slots;
+        }
     }
     return slots < JOB_SLOTS_MAX ? slots : JOB_SLOTS_MAX;
 }
@@ -250,7 +253,6 @@ static int find_device(const struct node_params *params, struct device_info *ret
     for (int i = 0; i < count && i < 64; i++) {
         if (devices[i].index == params->device) {
             *ret = devices[i];
-            backend->examine(ret);
             return 0;
         }
     }

@@ -308,6 +308,11 @@ void session_output_done(struct session_output *out)
 
 /* ---- closing -------------------------------------------------------------------------------- */
 
+bool session_lacks_room(const struct session *s)
+{
+    return __atomic_load_n(&s->lacks_room, __ATOMIC_ACQUIRE) != 0;
+}
+
 void session_cancel(struct session *s)
 {
     session_fail(s, RGPU_ERROR_CANCELLED, &(struct error){.code = RGPU_ERROR_CANCELLED});

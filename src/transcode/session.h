@@ -130,6 +130,9 @@ int session_receive(struct session *s, int timeout_ms, struct session_output *re
                     struct error *err);
 void session_output_done(struct session_output *out);
 
+/* Whether a LIMIT was for want of an encoder that other sessions leave free when they end. */
+bool session_lacks_room(const struct session *s);
+
 /* Stops all stages soon; safe from any thread, more than once. */
 void session_cancel(struct session *s);
 

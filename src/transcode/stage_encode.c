@@ -60,6 +60,8 @@ static int open_encoder(struct encode_stage *e, const struct ticket *ticket, str
     e->permille = ticket->permille[e->rendition];
     params.bit_rate_bps = target_bps(e, e->permille);
     int r = e->session->backend->encoder->open(&e->encoder, &params, err);
+    if (r == RGPU_ERROR_LIMIT)
+        __atomic_store_n(&e->session->lacks_room, 1, __ATOMIC_RELEASE);
     if (r)
         return name_error(e, r, err);
     return e->header_given ? 0 : give_header(e, ticket);

@@ -133,6 +133,7 @@ struct session {
     bool begun, tailed;                /* the feeder's: a segment is open; its end is known */
     uint16_t permille[RENDITIONS_MAX]; /* the feeder's: for segments to come */
     struct rate_mark mark;             /* the feeder's: as well */
+    int lacks_room;                    /* atomic: an encoder did not open for LIMIT */
 
     pthread_mutex_t lock;
     struct error error;     /* protected by `lock`, as all below; code 0: none yet */

@@ -2,6 +2,7 @@
  *
  * Threads: any. Memory: core.h's. */
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 
 #include "api.h"
@@ -110,10 +111,16 @@ CUresult cuDeviceGet(CUdevice *ret, int ordinal)
     return CUDA_SUCCESS;
 }
 
+/* Hopper has no encoder; Ada has. */
+static long compute_capability(int device)
+{
+    return standin_setting_at("COMPUTE", device, standin_setting_text("ENCODERS", NULL) ? 89 : 90);
+}
+
 CUresult cuDeviceGetAttribute(int *ret, CUdevice_attribute attribute, CUdevice device)
 {
     DEVICE_BEGIN(device);
-    const long capability = standin_setting_at("COMPUTE", device, 90);
+    const long capability = compute_capability(device);
     switch ((int)attribute) {
     case 1: /* threads a block, then its x, y and z */
     case 2:
@@ -156,7 +163,7 @@ CUresult cuDeviceGetAttribute(int *ret, CUdevice_attribute attribute, CUdevice d
 CUresult cuDeviceComputeCapability(int *ret_major, int *ret_minor, CUdevice device)
 {
     DEVICE_BEGIN(device);
-    const long capability = standin_setting_at("COMPUTE", device, 90);
+    const long capability = compute_capability(device);
     *ret_major = (int)(capability / 10);
     *ret_minor = (int)(capability % 10);
     return CUDA_SUCCESS;
@@ -165,7 +172,10 @@ CUresult cuDeviceComputeCapability(int *ret_major, int *ret_minor, CUdevice devi
 CUresult cuDeviceGetName(char *ret, int size, CUdevice device)
 {
     DEVICE_BEGIN(device);
-    snprintf(ret, (size_t)size, "%s", standin_setting_text("NAME", "Stand-in GPU"));
+    const char *name = standin_setting_text("NAME", "Stand-in GPU");
+    for (const char *next; device > 0 && (next = strchr(name, ';')); device--)
+        name = next + 1;
+    snprintf(ret, (size_t)size, "%.*s", (int)strcspn(name, ";"), name);
     return CUDA_SUCCESS;
 }
 

@@ -1,6 +1,7 @@
 #include "codec/nv/backend.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "codec/cpu/backend.h"
 #include "codec/nv/deinterlace.h"
@@ -27,33 +28,47 @@ static int devices(struct device_info *ret, int max)
 
 static void examine(struct device_info *device)
 {
-    device->encodes = nvenc_present(device->index, &device->remark);
+    struct error why = {0};
+    const int rc = nvenc_present(device->index, &device->is_fixable, &why);
+    device->encodes = rc != RGPU_ERROR_UNSUPPORTED;
+    if (rc != 0)
+        snprintf(device->remark, sizeof(device->remark), "%s: %s",
+                 device->encodes ? "its encoder cannot be asked now" : "the CPU encodes", why.text);
 }
 
 /* A context that stays, with the kernels in it: else each decoder makes and drops one. */
-static int hold(int index, void **ret, struct error *err)
-{
-    struct gpu_device *device = NULL;
-    int rc = gpu_open(&device, index, err);
-    if (rc != 0)
-        return rc;
-    rc = gpu_enter(device, err);
-    if (rc == 0) {
-        rc = gpu_load_kernels(device, err);
-        gpu_leave(device);
-    }
-    if (rc != 0) {
-        gpu_close(&device);
-        return error_mark(err, RGPU_ERROR_DEVICE);
-    }
-    *ret = device;
-    return 0;
-}
+struct hold {
+    struct gpu_device *device;
+    struct nvenc_question *question; /* its answer comes while other things are made ready */
+};
 
 static void release(void *held)
 {
-    struct gpu_device *device = held;
-    gpu_close(&device);
+    struct hold *h = held;
+    nvenc_ask_end(&h->question);
+    gpu_close(&h->device);
+    free(h);
+}
+
+static int hold(int index, void **ret, struct error *err)
+{
+    struct hold *h = calloc(1, sizeof(*h));
+    if (!h)
+        return error_memory(err, "a device");
+    int rc = gpu_open(&h->device, index, err);
+    if (rc == 0)
+        rc = gpu_enter(h->device, err);
+    if (rc == 0) {
+        h->question = nvenc_ask(h->device);
+        rc = gpu_load_kernels(h->device, err);
+        gpu_leave(h->device);
+    }
+    if (rc != 0) {
+        release(h);
+        return error_mark(err, RGPU_ERROR_DEVICE);
+    }
+    *ret = h;
+    return 0;
 }
 
 /* Idle clocks are low too, but nothing holds them down. */

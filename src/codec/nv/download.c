@@ -286,7 +286,8 @@ int nv_frame_wait(struct gpu_device *device, const struct frame *frame, struct e
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-/* The flight whose turn it is, with nothing in it. */
+/* The flight whose turn it is, with nothing in it. A wait that fails says nothing of the work: it
+ * keeps what it uses. */
 static int take_flight(struct nv_download *d, struct flight **ret, struct error *err)
 {
     struct flight *f = &d->flights[d->next];
@@ -295,8 +296,10 @@ static int take_flight(struct nv_download *d, struct flight **ret, struct error 
     if (!f->source)
         return 0;
     const CUresult result = d->driver->cuda->cuEventSynchronize(f->done);
+    if (result != CUDA_SUCCESS)
+        return gpu_error(err, result, "resizing");
     clear_flight(f);
-    return result == CUDA_SUCCESS ? 0 : gpu_error(err, result, "resizing");
+    return 0;
 }
 
 static int get_output(struct nv_download *d, struct flight *f, int i, struct frame **ret,

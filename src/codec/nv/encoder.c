@@ -55,8 +55,8 @@ static int open_cpu(struct encoder *e, const struct encoder_params *params, cons
     host.format = nv_plain_format(params->format);
     e->ops = &cpu_encoder_ops;
     /* That a device has none at all is said where it is chosen. */
-    const char *said = NULL;
-    if (nvenc_present(params->device, &said))
+    bool fixable = false;
+    if (nvenc_present(params->device, &fixable, NULL) != RGPU_ERROR_UNSUPPORTED)
         snprintf(e->note, sizeof(e->note), "the CPU encodes %s: %.380s", params->codec, why->text);
     return cpu_encoder_ops.open(&e->encoder, &host, err);
 }
@@ -71,7 +71,7 @@ static int open_inside(struct encoder *e, const struct encoder_params *params, s
     if (rc != RGPU_ERROR_UNSUPPORTED && rc != RGPU_ERROR_LIMIT)
         return error_set(err, rc, "%s", why.text);
     if (rc == RGPU_ERROR_LIMIT && params->joined)
-        return error_set(err, RGPU_ERROR_DEVICE,
+        return error_set(err, RGPU_ERROR_LIMIT,
                          "%s; fewer segments at a time (--jobs) need fewer sessions", why.text);
     if (params->no_fallback)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,

@@ -1,10 +1,10 @@
 #include "codec/nv/nvenc.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "codec/cpu/encoder_stream.h"
 #include "codec/nv/nvenc_session.h"
 #include "media/av1.h"
@@ -19,36 +19,106 @@ static const char *const codecs[CODECS_COUNT] = {"h264", "hevc", "av1"};
 
 /* ---- what devices have ----------------------------------------------------------------------- */
 
-#define WHY_MAX (ERROR_TEXT_MAX + 32)
-
 struct ability {
-    bool known;
-    int rc; /* why it has none; 0: it has NVENC */
+    bool asking; /* a thread has not got the answer yet */
+    bool known;  /* for ever */
+    int rc;      /* why it has none; 0: it has NVENC */
+    bool fixable;
     struct error why;
     bool encodes[CODECS_COUNT];
     struct nvenc_caps caps[CODECS_COUNT];
 };
 
 static pthread_mutex_t abilities_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
 static struct ability abilities[GPU_DEVICES_MAX]; /* protected by the lock */
+
+/* Chips for computing, all of whose cards are without an encoder (NVIDIA's support matrix): GA100
+ * (A100, A30), GH100 (H100, H200), GB100 (B200). Their driver needs a quarter of a second to say
+ * so. */
+static bool is_without(const struct gpu_info *info)
+{
+    return (info->compute_major == 8 || info->compute_major == 9 || info->compute_major == 10) &&
+           info->compute_minor == 0;
+}
 
 /* What is so only now is asked again the next time. */
 static void ask(struct ability *a, struct gpu_device *device)
 {
+    const struct gpu_info *info = gpu_device_info(device);
+    const struct gpu_encode *api = NULL;
     *a = (struct ability){0};
-    a->rc = nvenc_session_probe(device, codecs, CODECS_COUNT, a->caps, a->encodes, &a->why);
+    if (is_without(info)) {
+        a->rc = error_set(&a->why, RGPU_ERROR_UNSUPPORTED,
+                          "cuda:%d (%s): this GPU has no encoder (as A100, H100, H200 and B200 "
+                          "have none)",
+                          info->index, info->name);
+    } else {
+        a->rc = nvenc_session_probe(device, codecs, CODECS_COUNT, a->caps, a->encodes, &a->why);
+        a->fixable = gpu_encode(&api, NULL) != 0;
+    }
     a->known = a->rc == 0 || a->rc == RGPU_ERROR_UNSUPPORTED;
 }
 
+/* One at a time asks of a device, and its answer is that of all who wait meanwhile. */
 static struct ability ability_of(struct gpu_device *device)
 {
     struct ability *a = &abilities[gpu_device_info(device)->index];
+    bool waited = false;
     pthread_mutex_lock(&abilities_lock);
-    if (!a->known)
-        ask(a, device);
+    for (; a->asking; waited = true)
+        pthread_cond_wait(&answered, &abilities_lock);
+    if (!a->known && !waited) {
+        struct ability found;
+        a->asking = true;
+        pthread_mutex_unlock(&abilities_lock);
+        ask(&found, device);
+        pthread_mutex_lock(&abilities_lock);
+        *a = found;
+        pthread_cond_broadcast(&answered);
+    }
     const struct ability copy = *a;
     pthread_mutex_unlock(&abilities_lock);
     return copy;
+}
+
+struct nvenc_question {
+    struct gpu_device *device;
+    pthread_t thread;
+};
+
+static void *question_main(void *arg)
+{
+    const struct nvenc_question *q = arg;
+    (void)ability_of(q->device);
+    return NULL;
+}
+
+struct nvenc_question *nvenc_ask(struct gpu_device *device)
+{
+    const struct gpu_info *info = gpu_device_info(device);
+    pthread_mutex_lock(&abilities_lock);
+    const bool known = abilities[info->index].known;
+    pthread_mutex_unlock(&abilities_lock);
+    struct nvenc_question *q = known || is_without(info) ? NULL : calloc(1, sizeof(*q));
+    if (!q)
+        return NULL;
+    q->device = device;
+    if (thread_start(&q->thread, question_main, q) != 0) {
+        free(q);
+        return NULL;
+    }
+    return q;
+}
+
+void nvenc_ask_end(struct nvenc_question **question)
+{
+    struct nvenc_question *q = *question;
+    *question = NULL;
+    if (!q)
+        return;
+    pthread_join(q->thread, NULL);
+    free(q);
 }
 
 /* Of a device by its number; `rc` is set where it cannot even be opened. */
@@ -72,22 +142,13 @@ static int codec_index(const char *codec)
     return -1;
 }
 
-bool nvenc_present(int device, const char **ret_why)
+int nvenc_present(int device, bool *ret_fixable, struct error *err)
 {
-    static char whys[GPU_DEVICES_MAX][WHY_MAX]; /* protected by the lock */
     const struct ability a = ability_at(device);
+    *ret_fixable = a.fixable;
     if (a.rc == 0 || a.rc == RGPU_ERROR_LIMIT) /* others have all its sessions */
-        return true;
-    if (device < 0 || device >= GPU_DEVICES_MAX)
-        return false;
-    pthread_mutex_lock(&abilities_lock);
-    char *why = whys[device];
-    /* Written once: it may be read without the lock. */
-    if (!why[0])
-        snprintf(why, WHY_MAX, "the CPU encodes: %s", a.why.text);
-    *ret_why = why;
-    pthread_mutex_unlock(&abilities_lock);
-    return false;
+        return 0;
+    return error_set(err, a.rc, "%s", a.why.text);
 }
 
 enum pixel_format nvenc_device_format(int device, const char *codec, const char *profile,
@@ -98,9 +159,10 @@ enum pixel_format nvenc_device_format(int device, const char *codec, const char 
     if (format == PIXEL_NONE || i < 0)
         return PIXEL_NONE;
     const struct ability a = ability_at(device);
-    if (a.rc != 0 || !a.encodes[i] || (format == PIXEL_P010 && !a.caps[i].ten_bit))
-        return PIXEL_NONE;
-    return format;
+    if (a.rc == 0)
+        return a.encodes[i] && (format != PIXEL_P010 || a.caps[i].ten_bit) ? format : PIXEL_NONE;
+    /* Where it could not be asked now, opening tells. */
+    return a.rc == RGPU_ERROR_UNSUPPORTED || a.rc == RGPU_ERROR_LIMIT ? PIXEL_NONE : format;
 }
 
 static int can(struct gpu_device *device, const struct encoder_params *p, struct nvenc_caps *ret,
@@ -236,12 +298,24 @@ static int write_timecode(const struct encoder *e, struct packet *pkt, struct er
     return 0;
 }
 
+/* A session that runs has what it needs: if the driver refuses something now, another try may do,
+ * and the CPU's encoder is for who asks for it. */
+static int while_running(int rc, struct error *err)
+{
+    if (rc != RGPU_ERROR_UNSUPPORTED && rc != RGPU_ERROR_LIMIT)
+        return rc;
+    if (!err)
+        return RGPU_ERROR_DEVICE;
+    const struct error plain = *err;
+    return error_set(err, RGPU_ERROR_DEVICE, "%.440s; --device cpu does without NVENC", plain.text);
+}
+
 static int nvenc_send(void *handle, struct frame *frame, struct error *err)
 {
     struct encoder *e = handle;
     if (!frame) {
         e->drained = true;
-        return nvenc_session_finish(e->session, err);
+        return while_running(nvenc_session_finish(e->session, err), err);
     }
     int rc = check_frame(e, frame, err);
     if (rc != 0)
@@ -251,7 +325,7 @@ static int nvenc_send(void *handle, struct frame *frame, struct error *err)
     nvenc_sei(&sei, &e->params, frame, key);
     rc = nvenc_session_submit(e->session, frame, key, &sei, err);
     if (rc != 0)
-        return rc;
+        return while_running(rc, err);
     keep_timecode(e, frame);
     e->last_pts = frame->pts;
     e->frames++;
@@ -262,7 +336,7 @@ static int nvenc_receive(void *handle, struct packet *ret, struct error *err)
 {
     struct encoder *e = handle;
     struct packet pkt = {0};
-    int rc = nvenc_session_take(e->session, &pkt, err);
+    int rc = while_running(nvenc_session_take(e->session, &pkt, err), err);
     if (rc == 0 && pkt.flags & PACKET_KEY && !strcmp(e->params.codec, "av1"))
         rc = encoder_stream_av1_hdr(&e->params.hdr, &pkt, err);
     if (rc == 0)

@@ -173,8 +173,11 @@ int nvenc_caps(struct nvenc_caps *ret, const struct gpu_encode *api, void *sessi
     struct nvenc_caps caps = {0};
     if (has)
         caps = ask_all(&q);
-    if (q.status != NV_ENC_SUCCESS)
-        return gpu_encode_error(err, q.status, "the encoder's capabilities", session);
+    if (q.status != NV_ENC_SUCCESS) {
+        /* Whatever the status: a question that fails says nothing about the device. */
+        gpu_encode_error(err, q.status, "NVENC does not say what it can do", session);
+        return error_mark(err, RGPU_ERROR_DEVICE);
+    }
     *ret = caps;
     return 0;
 }
@@ -212,13 +215,30 @@ static int check_size(const struct encoder_params *params, const struct nvenc_ca
     return 0;
 }
 
-static int check_profile(const struct encoder_params *params, struct error *err)
+static int no_ten_bit(const char *codec, struct error *err)
+{
+    if (!strcmp(codec, "h264"))
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "h264: NVENC codes it with 8 bits only; give --profile high for 8 bits, "
+                         "or --codec hevc");
+    return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                     "%s: this GPU's encoder has no 10-bit coding; give --profile main%s", codec,
+                     strcmp(codec, "av1") ? " for 8 bits" : " with --codec hevc for 8 bits");
+}
+
+static int check_profile(const struct encoder_params *params, const struct nvenc_caps *caps,
+                         struct error *err)
 {
     const struct pixel_info *info = pixel_info(params->format);
     if (!info)
         return error_set(err, RGPU_ERROR_PARAM, "%s: no pixel format is given", params->codec);
     if (!encoder_profile(params->codec, params->profile))
         return encoder_profile_unknown(params, err);
+    /* Planar where no other format was to be had for the source. */
+    const bool ten = params->format == PIXEL_P010 || params->format == PIXEL_YUV420P10;
+    const bool h264 = !strcmp(params->codec, "h264");
+    if (ten && !params->profile[0] && (h264 || !caps->ten_bit))
+        return no_ten_bit(params->codec, err);
     if (params->format != PIXEL_NV12 && params->format != PIXEL_P010)
         return error_set(err, RGPU_ERROR_UNSUPPORTED, "%s (NVENC) does not take %s", params->codec,
                          info->name);
@@ -241,8 +261,7 @@ static int check_tools(const struct encoder_params *params, const struct nvenc_c
 {
     const char *codec = params->codec;
     if (params->format == PIXEL_P010 && !caps->ten_bit)
-        return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "%s: this GPU's encoder has no 10-bit coding; give --profile main", codec);
+        return no_ten_bit(codec, err);
     if (encoder_lossless(params) && !caps->lossless)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: this GPU's encoder has no lossless coding; use a --quality of 1 and "
@@ -265,7 +284,8 @@ static int check_tools(const struct encoder_params *params, const struct nvenc_c
                          codec, params->bframes, caps->bframes_max);
     if (params->vbv_bits > 0 && !encoder_lossless(params) && !caps->custom_vbv)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "%s: this GPU's encoder takes no size of the rate buffer; leave it out",
+                         "%s: this GPU's encoder cannot be given the size of the rate buffer, "
+                         "which --bitrate has; give --quality, or encode on the CPU",
                          codec);
     return 0;
 }
@@ -283,7 +303,7 @@ int nvenc_check(const struct encoder_params *params, const struct nvenc_caps *ca
                          "--bitrate",
                          params->codec, (long long)params->bit_rate_bps / 1000, INT32_MAX / 1000);
     if (rc == 0)
-        rc = check_profile(params, err);
+        rc = check_profile(params, caps, err);
     if (rc == 0)
         rc = check_size(params, caps, err);
     if (rc == 0)

@@ -12,8 +12,6 @@
 #define RENDER_MAX 65536      /* pixels; AV1's syntax has 16 bits for one less */
 #define UNSPECIFIED 2         /* H.273 */
 
-_Static_assert(LOOKAHEAD_MAX <= NVENC_DELAY_MAX, "frames inside are bounded");
-
 /* ---- which ----------------------------------------------------------------------------------- */
 
 static const GUID *preset_guid(const struct encoder_params *params)

@@ -10,8 +10,6 @@
 
 #include "codec/nv/nvenc_caps.h"
 
-#define NVENC_DELAY_MAX 32 /* bound of nvenc_setup.delay_frames */
-
 /* A session's configuration; `init.encodeConfig` points at `config`: who copies it points it
  * anew. */
 struct nvenc_setup {

@@ -141,8 +141,10 @@ static void test_auto_takes_the_gpu(void **state)
     need_standin();
     assert_int_equal(transcode_on(NULL, device, message), 0);
     assert_string_equal(device, "cuda:0");
-    assert_int_equal(lines_count, 1);
-    assert_ptr_equal(strstr(lines[0], "device cuda:0: "), lines[0]);
+    assert_int_equal(lines_count, 2);
+    assert_string_equal(lines[0], "device cuda:0: Stand-in GPU");
+    assert_ptr_equal(strstr(lines[1], "device cuda:0: the CPU encodes: "), lines[1]);
+    assert_non_null(strstr(lines[1], "this GPU has no encoder"));
 }
 
 /* One that gives no context, or that cannot run the kernels. */

@@ -20,6 +20,7 @@
 #include "pictures.h"
 #include "support/clip.h"
 #include "support/coding.h"
+#include "support/driver_faults.h"
 
 #define WITHOUT_VIDEO "RGPU_TEST_WITHOUT_VIDEO"
 #define H264 "-c:v libx264 -preset veryfast -bf 2 -g 10 "
@@ -358,6 +359,56 @@ static void test_scaling_is_the_twins(void **state)
     clip_done(&clip);
 }
 
+/* Scales until a wait fails, the n-th from the first picture on; the sources are only the scaler's,
+ * so that they go back as soon as it lets them. */
+static int scale_until(const struct clip *clip, long nth)
+{
+    const struct scaler_params params = {
+        .width = 322,
+        .height = 242,
+        .format = PIXEL_NV12,
+        .outputs_count = 2,
+        .outputs = {{1280, 720, PIXEL_YUV420P, {0}}, {1280, 720, PIXEL_YUV420P, {0}}}};
+    struct frame *out[40][2] = {0}, *frame = NULL;
+    struct error err = {0};
+    size_t sent = 0, count = 0;
+    void *dec = NULL, *scaler = open_scaler(&params);
+    int rc = nv->decoder->open(&dec, &(struct decoder_params){.track = &clip->track}, &err);
+    while (rc == 0 && sent < clip->count) {
+        rc = nv->decoder->receive(dec, &frame, &err);
+        if (rc == 0) {
+            if (count == 0)
+                driver_fail("cuEventSynchronize", nth, 999);
+            rc = nv->scaler->run(scaler, frame, 3, out[count++], &err);
+            frame_unref(&frame);
+        } else if (rc == RGPU_ERROR_AGAIN) {
+            rc = nv->decoder->send(dec, &clip->packets[sent++], &err);
+        }
+    }
+    nv->decoder->close(dec);
+    nv->scaler->close(scaler);
+    for (size_t i = 0; i < count; i++)
+        for (int k = 0; k < 2; k++)
+            frame_unref(&out[i][k]);
+    return rc;
+}
+
+/* The driver's word for a picture that work under way still uses. */
+static void test_a_failing_wait_frees_nothing(void **state)
+{
+    (void)state;
+    need_device();
+    if (!driver_faults_bind())
+        skip();
+    struct clip clip;
+    read_clip("closed.mp4", SOURCE H264, &clip);
+    for (long nth = 1; nth <= 4; nth++) {
+        assert_int_equal(scale_until(&clip, nth), RGPU_ERROR_DEVICE);
+        assert_int_equal(driver_violations(), 0);
+    }
+    clip_done(&clip);
+}
+
 /* ---- deinterlacing -------------------------------------------------------------------------- */
 
 static void filter_all(const struct codec_backend *backend, const struct clip *clip,
@@ -438,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_a_driver_without_video),
         cmocka_unit_test(test_encoders_are_the_processors),
         cmocka_unit_test(test_scaling_is_the_twins),
+        cmocka_unit_test(test_a_failing_wait_frees_nothing),
         cmocka_unit_test(test_deinterlacing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "support/clip.h"
 #include "support/coding.h"
 #include "support/device_picture.h"
+#include "support/driver_faults.h"
 
 #define NOISE ",noise=alls=8:allf=t "
 #define SOURCE "-f lavfi -i testsrc2=s=176x144:r=25:d=1.6" NOISE
@@ -677,19 +677,6 @@ static void test_waits_for_frames(void **state)
 
 /* ---- a driver that fails --------------------------------------------------------------------- */
 
-/* Of the stand-ins; NULL on a real GPU. */
-static void (*fail_call)(const char *name, long nth, int code);
-static long (*count_calls)(const char *name);
-
-static void find_standin(void)
-{
-    void *lib = dlopen("libstandin.so", RTLD_LAZY | RTLD_NOLOAD);
-    if (!lib)
-        return;
-    *(void **)(void *)&fail_call = dlsym(lib, "standin_fail");
-    *(void **)(void *)&count_calls = dlsym(lib, "standin_calls");
-}
-
 /* Decodes until the end or an error; gives the error. */
 static int try_clip(const struct clip *clip, size_t packets)
 {
@@ -724,20 +711,19 @@ static void test_failing_calls(void **state)
         "cuEventCreate",        "cuEventRecord",
     };
     struct clip clip;
-    find_standin();
-    if (!fail_call || !count_calls || !get_example("nodelay.mp4", &clip)) {
+    if (!driver_faults_bind() || !get_example("nodelay.mp4", &clip)) {
         skip();
         return;
     }
     for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
         const bool harmless =
             strstr(names[n], "Unmap") != NULL || strstr(names[n], "Status") != NULL;
-        const long before = count_calls(names[n]);
+        const long before = driver_calls(names[n]);
         assert_int_equal(try_clip(&clip, PACKETS), 0);
-        const long calls = count_calls(names[n]) - before;
+        const long calls = driver_calls(names[n]) - before;
         assert_true(calls > 0);
         for (long nth = 1; nth <= calls; nth++) {
-            fail_call(names[n], nth, UNKNOWN);
+            driver_fail(names[n], nth, UNKNOWN);
             const int rc = try_clip(&clip, PACKETS);
             if (rc != (harmless ? 0 : RGPU_ERROR_DEVICE))
                 fail_msg("call %ld of %s fails: %s", nth, names[n], rgpu_error_name(rc));

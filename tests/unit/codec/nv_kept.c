@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include "support/clip.h"
 #include "support/coding.h"
 #include "support/device_picture.h"
+#include "support/driver_faults.h"
 
 #define NOISE ",noise=alls=8:allf=t "
 #define X264 "-pix_fmt yuv420p -c:v libx264 -preset veryfast "
@@ -57,33 +57,13 @@ static struct film {
 
 static struct gpu_device *device;
 
-/* Of the stand-ins; NULL on a real GPU. */
-static void (*fail_call)(const char *name, long nth, int code);
-static long (*count_calls)(const char *name);
-static void (*kill_device)(int index);
-static unsigned (*count_violations)(void);
-
-static void find_standin(void)
-{
-    void *lib = dlopen("libstandin.so", RTLD_LAZY | RTLD_NOLOAD);
-    if (!lib)
-        return;
-    *(void **)(void *)&fail_call = dlsym(lib, "standin_fail");
-    *(void **)(void *)&count_calls = dlsym(lib, "standin_calls");
-    *(void **)(void *)&kill_device = dlsym(lib, "standin_kill");
-    *(void **)(void *)&count_violations = dlsym(lib, "standin_violations");
-}
-
-static long calls(const char *name)
-{
-    return count_calls ? count_calls(name) : 0;
-}
+static bool standin;
 
 /* On a real GPU nobody counts. */
 static void assert_calls(const char *name, long before, long expected)
 {
-    const long made = calls(name) - before;
-    if (count_calls && made != expected)
+    const long made = driver_calls(name) - before;
+    if (standin && made != expected)
         fail_msg("%ld calls of %s, and not %ld", made, name, expected);
 }
 
@@ -145,7 +125,8 @@ static int play(const struct film *film, struct error *err)
 static void check_play(int film, long made, long reconfigured)
 {
     struct error err = {0};
-    const long before[] = {calls("cuvidCreateDecoder"), calls("cuvidReconfigureDecoder")};
+    const long before[] = {driver_calls("cuvidCreateDecoder"),
+                           driver_calls("cuvidReconfigureDecoder")};
     if (play(&films[film], &err) != 0)
         fail_msg("%s", err.text);
     assert_calls("cuvidCreateDecoder", before[0], made);
@@ -246,7 +227,7 @@ static void test_frames_outlive(void **state)
     check_play(SMALL, 1, 0);
     assert_int_equal(pthread_create(&thread, NULL, drop_frames, held), 0);
     pthread_join(thread, NULL);
-    const long made = calls("cuvidCreateDecoder");
+    const long made = driver_calls("cuvidCreateDecoder");
     assert_true(leave(&films[SMALL], 14, held, 3) == 3);
     check_play(SMALL, 0, 1);
     assert_calls("cuvidCreateDecoder", made, 0);
@@ -300,7 +281,7 @@ static void test_bounds(void **state)
     gpu_idle_clear(device);
     for (int i = 0; i < MORE; i++)
         assert_int_equal(leave(&films[SMALL], 14, &held[i], 1), 1);
-    const long ended = calls("cuvidDestroyDecoder");
+    const long ended = driver_calls("cuvidDestroyDecoder");
     for (int i = 0; i < MORE; i++)
         frame_unref(&held[i]);
     assert_calls("cuvidDestroyDecoder", ended, MORE - NV_KEPT_MAX);
@@ -321,7 +302,7 @@ static void test_failing_calls(void **state)
         "cuStreamSynchronize",     "cuvidCreateVideoParser", "cuvidParseVideoData",
         "cuCtxPushCurrent_v2",
     };
-    if (!fail_call) {
+    if (!standin) {
         skip();
         return;
     }
@@ -330,14 +311,14 @@ static void test_failing_calls(void **state)
                               strstr(names[n], "Reconfigure");
         gpu_idle_clear(device);
         check_play(SMALL, 1, 0);
-        const long before = calls(names[n]);
+        const long before = driver_calls(names[n]);
         check_play(SMALL, 0, 1);
-        const long count = calls(names[n]) - before;
+        const long count = driver_calls(names[n]) - before;
         assert_true(count > 0);
         /* Of the many that are the same only some. */
         for (long nth = 1; nth <= count; nth += 1 + count / 12) {
             struct error err = {0};
-            fail_call(names[n], nth, UNKNOWN);
+            driver_fail(names[n], nth, UNKNOWN);
             const int rc = play(&films[SMALL], &err);
             if (harmless && rc != 0)
                 fail_msg("call %ld of %s fails: %s", nth, names[n], err.text);
@@ -356,7 +337,7 @@ static void test_failed_is_not_kept(void **state)
     static const char *const names[] = {"cuvidReconfigureDecoder", "cuvidDecodePicture",
                                         "cuvidMapVideoFrame64", "cuvidUnmapVideoFrame64",
                                         "cuStreamSynchronize"};
-    if (!fail_call) {
+    if (!standin) {
         skip();
         return;
     }
@@ -364,13 +345,13 @@ static void test_failed_is_not_kept(void **state)
         struct error err = {0};
         gpu_idle_clear(device);
         check_play(SMALL, 1, 0);
-        const long ended = calls("cuvidDestroyDecoder");
+        const long ended = driver_calls("cuvidDestroyDecoder");
         /* The last of a stream's calls. */
-        const long before = calls(names[n]);
+        const long before = driver_calls(names[n]);
         check_play(SMALL, 0, 1);
-        fail_call(names[n], calls(names[n]) - before, UNKNOWN);
+        driver_fail(names[n], driver_calls(names[n]) - before, UNKNOWN);
         play(&films[SMALL], &err);
-        if (calls("cuvidDestroyDecoder") == ended)
+        if (driver_calls("cuvidDestroyDecoder") == ended)
             fail_msg("%s has failed, and the decoder is kept", names[n]);
     }
 }
@@ -380,19 +361,19 @@ static void test_no_memory(void **state)
 {
     (void)state;
     struct error err = {0};
-    if (!fail_call) {
+    if (!standin) {
         skip();
         return;
     }
     gpu_idle_clear(device);
     check_play(SMALL, 1, 0);
     check_play(LARGE, 1, 0);
-    const long ended = calls("cuvidDestroyDecoder");
-    fail_call("cuvidCreateDecoder", 1, OUT_OF_MEMORY);
+    const long ended = driver_calls("cuvidDestroyDecoder");
+    driver_fail("cuvidCreateDecoder", 1, OUT_OF_MEMORY);
     check_play(HUGE_ONE, 2, 0);
     assert_calls("cuvidDestroyDecoder", ended, 1);
     gpu_idle_clear(device);
-    fail_call("cuvidCreateDecoder", 1, OUT_OF_MEMORY);
+    driver_fail("cuvidCreateDecoder", 1, OUT_OF_MEMORY);
     assert_int_equal(play(&films[SMALL], &err), RGPU_ERROR_MEMORY);
     check_play(SMALL, 1, 0);
 }
@@ -423,7 +404,8 @@ static void test_threads(void **state)
     struct player players[THREADS];
     pthread_t threads[THREADS];
     gpu_idle_clear(device);
-    const long made = calls("cuvidCreateDecoder"), taken = calls("cuvidReconfigureDecoder");
+    const long made = driver_calls("cuvidCreateDecoder"),
+               taken = driver_calls("cuvidReconfigureDecoder");
     for (unsigned i = 0; i < THREADS; i++) {
         players[i] = (struct player){.random = 77 + i};
         assert_int_equal(pthread_create(&threads[i], NULL, play_many, &players[i]), 0);
@@ -433,11 +415,11 @@ static void test_threads(void **state)
         if (players[i].failed != 0)
             fail_msg("%s", players[i].err.text);
     }
-    if (count_calls) {
-        assert_int_equal(calls("cuvidCreateDecoder") - made + calls("cuvidReconfigureDecoder") -
-                             taken,
+    if (standin) {
+        assert_int_equal(driver_calls("cuvidCreateDecoder") - made +
+                             driver_calls("cuvidReconfigureDecoder") - taken,
                          THREADS * ROUNDS);
-        assert_true(calls("cuvidReconfigureDecoder") > taken);
+        assert_true(driver_calls("cuvidReconfigureDecoder") > taken);
     }
 }
 
@@ -448,10 +430,10 @@ static void test_last_handle(void **state)
 {
     (void)state;
     check_play(SMALL, 0, 1);
-    const long ended = calls("cuvidDestroyDecoder");
+    const long ended = driver_calls("cuvidDestroyDecoder");
     gpu_close(&device);
-    if (count_calls)
-        assert_true(calls("cuvidDestroyDecoder") > ended);
+    if (standin)
+        assert_true(driver_calls("cuvidDestroyDecoder") > ended);
     assert_int_equal(gpu_open(&device, 0, NULL), 0);
     check_play(SMALL, 1, 0);
 }
@@ -463,7 +445,7 @@ static void test_death(void **state)
     (void)state;
     struct error err = {0};
     struct frame *held[1] = {NULL};
-    if (!kill_device) {
+    if (!standin) {
         skip();
         return;
     }
@@ -471,7 +453,7 @@ static void test_death(void **state)
     check_play(SMALL, 1, 0);
     check_play(VP9, films[VP9].there, 0);
     assert_int_equal(leave(&films[SMALL], 14, held, 1), 1);
-    kill_device(0);
+    driver_kill(0);
     assert_int_equal(play(&films[SMALL], &err), RGPU_ERROR_DEVICE);
     frame_unref(&held[0]);
     assert_int_equal(play(&films[SMALL], &err), RGPU_ERROR_DEVICE);
@@ -505,7 +487,7 @@ static int set_up(void **state)
     clip_dir_make();
     for (int i = 0; i < CLIPS; i++)
         load(&films[i], sources[i].name, sources[i].args);
-    find_standin();
+    standin = driver_faults_bind();
     return films[LARGE].there && films[MIDDLE].there && films[SMALL].there && films[HUGE_ONE].there
                ? 0
                : 1;
@@ -549,7 +531,7 @@ int main(int argc, char **argv)
     if (dies) { /* without an end, at which all that the device had is missed */
         const int rc_death = cmocka_run_group_tests(death, set_up, tear_down);
         fflush(NULL);
-        _exit(rc_death != 0 || (count_violations && count_violations() > 0));
+        _exit(rc_death != 0 || driver_violations() > 0);
     }
     const int failed = cmocka_run_group_tests(tests, set_up, tear_down);
     gpu_close(&device);

@@ -35,8 +35,8 @@ static void need_nvenc(void)
 {
     nv = codec_backend(DEVICE_CUDA);
     cpu = codec_backend(DEVICE_CPU);
-    const char *why = NULL;
-    if (nv->devices(NULL, 0) == 0 || !nvenc_present(0, &why)) {
+    bool fixable = false;
+    if (nv->devices(NULL, 0) == 0 || nvenc_present(0, &fixable, NULL) != 0) {
         assert_null(getenv("RGPU_STANDIN"));
         skip();
     }
@@ -505,7 +505,7 @@ static void test_session_limit(void **state)
     params.no_fallback = false;
     /* Not where others have the rest of the stream on NVENC. */
     params.joined = true;
-    assert_int_equal(nv->encoder->open(&encoders[count], &params, &err), RGPU_ERROR_DEVICE);
+    assert_int_equal(nv->encoder->open(&encoders[count], &params, &err), RGPU_ERROR_LIMIT);
     assert_non_null(strstr(err.text, "--jobs"));
     params.joined = false;
     encoders[count] = open_encoder(&params);

@@ -518,7 +518,6 @@ static void check_invariants(const struct encoder_params *p, const struct nvenc_
     assert_in_range(b, 0, caps->bframes_max);
     if (p->low_latency || !strcmp(p->profile, "baseline"))
         assert_int_equal(b, 0);
-    assert_in_range(s->delay_frames, 0, NVENC_DELAY_MAX);
     assert_in_range(s->reorder_frames, 0, b);
     assert_int_equal(s->delay_frames, b + (rc->enableLookahead ? rc->lookaheadDepth : 0));
     assert_true(!rc->enableLookahead || (caps->lookahead && !p->low_latency));

@@ -256,7 +256,8 @@ static bool count_failure(struct world *w, const struct slot_model *s)
 static void fail_slot(struct world *w, int slot)
 {
     struct slot_model *s = &w->slots[slot];
-    struct message msg = {.type = MESSAGE_SLOT_FAILED, .slot = (uint32_t)slot};
+    struct message msg = {
+        .type = MESSAGE_SLOT_FAILED, .slot = (uint32_t)slot, .lacks_room = random_below(3) == 0};
     assert_int_equal(message_block(&msg), 0);
     error_set(msg.error, RGPU_ERROR_NODE, "lost");
     say(w, msg);

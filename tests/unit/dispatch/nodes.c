@@ -564,6 +564,81 @@ static void test_another_header_loses_the_node(void **state)
     link_close(&other.node);
 }
 
+static void lack_room(struct fixture *f, uint32_t slot)
+{
+    struct message msg = {.type = MESSAGE_SLOT_FAILED, .slot = slot, .lacks_room = true};
+    assert_int_equal(message_block(&msg), 0);
+    error_set(msg.error, RGPU_ERROR_LIMIT, "no more encoders");
+    say(f, msg);
+}
+
+/* It gets no more, its segments are no less tried than before, and it is said once. The last one
+ * goes on, as after any failure of its device. */
+static void test_a_slot_without_room_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char note[ERROR_TEXT_MAX];
+    push_segment(f, 0, 0, 3);
+    push_segment(f, 1, 3, 3);
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    assert_int_equal(take_segment(f, 1, 3), 1);
+    lack_room(f, 1);
+    expect_note(f, "fewer segments are worked on at a time: no more encoders");
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 1);
+    expect(f, MESSAGE_SLOT_RESET);
+    push_segment(f, 2, 6, 3);
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        give_results(f, i, 3 * i, 3, 3);
+        expect_results(f, i, 3 * i, 3);
+    }
+    settle(f);
+    forget(f); /* drains */
+    push_segment(f, 3, 9, 3);
+    settle(f);
+    for (int i = 0; i < SEGMENT_ATTEMPTS_MAX; i++) {
+        if (i > 0)
+            expect(f, MESSAGE_SLOT_RESET);
+        assert_int_equal(take_segment(f, 0, 3), 3);
+        lack_room(f, 0);
+        if (i + 1 < SEGMENT_ATTEMPTS_MAX)
+            settle(f);
+    }
+    assert_int_equal(outcome(f, &err, note), RGPU_ERROR_DEVICE);
+    assert_string_equal(err.text, "no more encoders");
+    assert_string_equal(note, "");
+}
+
+/* When the others are gone. */
+static void test_closed_slots_are_tried_again(void **state)
+{
+    struct fixture *f = *state, other;
+    char note[ERROR_TEXT_MAX];
+    play_join(&other, f->job, 2, 1);
+    settle(f);
+    push_segment(f, 0, 0, 3);
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    lack_room(f, 0);
+    expect_note(f, "fewer segments");
+    settle(f);
+    expect(f, MESSAGE_SLOT_RESET);
+    assert_int_equal(take_segment(f, 1, 3), 0);
+    lack_room(f, 1);
+    settle(f);
+    expect(f, MESSAGE_SLOT_RESET);
+    assert_int_equal(take_segment(&other, 0, 3), 0);
+    link_close(&other.node);
+    assert_int_equal(outcome(f, NULL, note), RGPU_ERROR_AGAIN);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    give_results(f, 0, 0, 3, 3);
+    expect_results(f, 0, 0, 3);
+}
+
 /* A failure without words gets some, and the node's name where there are several. */
 static void test_a_failure_has_words(void **state)
 {
@@ -654,6 +729,8 @@ int main(void)
         WITH_ONE(test_wrong_frames_of_what_has_gone_out),
         WITH_TWO(test_a_second_try_goes_elsewhere),
         WITH_TWO(test_another_header_loses_the_node),
+        WITH_TWO(test_a_slot_without_room_is_closed),
+        WITH_TWO(test_closed_slots_are_tried_again),
         WITH_TWO(test_a_failure_has_words),
         WITH_TWO(test_a_flood_of_results_loses_the_node),
         WITH_ONE(test_a_large_segment_is_let_go),

@@ -90,7 +90,7 @@ static void library_reset(void)
 /* ---- loading --------------------------------------------------------------------------------- */
 
 struct outcome {
-    int code, version;
+    int code;
     bool words;
     struct error err;
 };
@@ -107,10 +107,8 @@ static struct outcome start(void)
         const struct gpu_encode *api = NULL;
         for (int i = 0; i < 2; i++) /* the second answer is as the first */
             shared->code = gpu_encode(&api, &shared->err);
-        if (api) {
-            shared->version = api->version;
+        if (api)
             shared->words = api->functions.nvEncGetLastErrorString != NULL;
-        }
         _exit(shared->code == 0 || !api ? 0 : 1);
     }
     int status = -1;
@@ -146,7 +144,6 @@ static void test_loads(void **state)
         library.version = API + newer;
         const struct outcome outcome = start();
         assert_int_equal(outcome.code, 0);
-        assert_int_equal(outcome.version, library.version);
         assert_true(outcome.words);
     }
 }
