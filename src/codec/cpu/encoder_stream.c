@@ -114,6 +114,17 @@ int encoder_stream_repeat_headers(const char *codec, const struct buffer *header
     return headers ? insert(pkt, 0, headers->data, headers->size, err) : 0;
 }
 
+bool encoder_stream_h264_idr(const struct packet *pkt)
+{
+    struct nal_iter it;
+    struct nal nal;
+    nal_iter_init(&it, pkt->data, pkt->size, NAL_ANNEXB);
+    while (nal_next(&it, &nal))
+        if (h264_nal_type(nal) == H264_NAL_IDR)
+            return true;
+    return false;
+}
+
 int encoder_stream_captions(const struct buffer *captions, struct packet *pkt, struct error *err)
 {
     uint8_t payload[SEI_CAPTIONS_MAX];
