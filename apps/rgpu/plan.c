@@ -60,6 +60,7 @@ static const char *encode_option(const struct transcode_settings *s)
         {s->speed > 0, "speed"},
         {s->profile != NULL, "profile"},
         {s->bframes >= 0, "bframes"},
+        {s->intra_refresh, "intra-refresh"},
     };
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
         if (given[i].is_given)
@@ -126,6 +127,7 @@ int plan_make(struct plan *ret, const struct transcode_settings *s, const char *
     p->jobs = s->jobs;
     p->segment_seconds = s->segment_seconds;
     p->gop_seconds = s->gop_seconds;
+    p->intra_refresh = s->intra_refresh;
     p->start_seconds = s->start_seconds;
     p->duration_seconds = s->duration_seconds;
     p->audio = s->audio;

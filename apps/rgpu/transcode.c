@@ -144,6 +144,11 @@ const struct option transcode_options[] = {
      .unit = "seconds",
      FIELD(gop_seconds),
      .help = "time between key frames (2); each is the first frame that is not before its time"},
+    {.name = "intra-refresh",
+     .kind = OPTION_FLAG,
+     FIELD(intra_refresh),
+     .help = "renew the picture bit by bit within that time, with key frames only where segments "
+             "begin: for streams at low latency; h264 only, and not into HLS"},
     {.name = "codec",
      .kind = OPTION_WORD,
      .argument = "NAME",

@@ -17,6 +17,7 @@ struct transcode_settings {
     int width, height, bitrate_kbps, speed;
     int quality, bframes; /* -1: not given, as 0 says something */
     double fps, gop_seconds;
+    bool intra_refresh;
     bool upscale;
     const char *audio, *map, *deinterlace;
     double start_seconds, duration_seconds;

@@ -33,6 +33,11 @@ struct rgpu_stream_params {
     int upscale;        /* allow rungs larger than the stream; else an explicit size that is larger
                          * is refused */
     int no_fallback;    /* an error rather than the CPU's work, where the device cannot */
+    int intra_refresh;  /* renew the picture bit by bit within gop_seconds, over and over, with a
+                         * key frame only at the beginning and where one is forced: no packet is
+                         * much larger than the others. A viewer who joins at a packet with a
+                         * recovery point has the picture gop_seconds later. h264 only,
+                         * without B-frames */
 };
 
 enum { RGPU_PACKET_KEY = 1 };

@@ -86,6 +86,9 @@ struct rgpu_transcode_params {
     int strip_dynamic_hdr; /* drop HDR10+ and Dolby Vision metadata instead of refusing */
     int no_fallback;       /* an error rather than the CPU's work, where the device cannot */
     int threads;           /* processors to use, at most 1024; 0: all */
+    int intra_refresh;     /* renew the picture bit by bit within gop_seconds, over and over, with
+                            * a key frame only where a segment begins: no frame is much larger
+                            * than the others. h264 only, without B-frames; not into HLS */
 };
 
 enum rgpu_state {

@@ -205,6 +205,7 @@ static void describe_job(const struct rgpu_transcode *t, const struct rgpu_trans
         .gop_us = t->gop_us,
         .deinterlace = p->deinterlace == RGPU_DEINTERLACE_OFF ? DEINTERLACE_OFF : DEINTERLACE_AUTO,
         .timestamps_by_order = reader_timestamps_by_order(t->reader),
+        .intra_refresh = p->intra_refresh != 0,
         .strip_dynamic_hdr = p->strip_dynamic_hdr != 0,
         .no_fallback = p->no_fallback != 0,
         .slots = p->jobs,

@@ -271,6 +271,25 @@ int rung_check_ladder(const struct rgpu_rung *want, int count, struct error *err
     return ret;
 }
 
+int rung_check_refresh(const struct rgpu_rung *want, int count, struct error *err)
+{
+    for (int i = 0; i < count; i++) {
+        const struct codec_choice *codec = find_codec(want[i].codec);
+        if (want[i].preset && !strcmp(want[i].preset, "source"))
+            continue;
+        if (codec && strcmp(codec->name, "h264") != 0)
+            return error_set(err, RGPU_ERROR_PARAM,
+                             "%s has no intra refresh here; leave --intra-refresh out, or use "
+                             "--codec h264",
+                             codec->name);
+        if (want[i].bframes > 0)
+            return error_set(err, RGPU_ERROR_PARAM,
+                             "intra refresh and B-frames exclude each other; leave --bframes or "
+                             "--intra-refresh out");
+    }
+    return 0;
+}
+
 const char *rung_size_text(const struct rung *rung, char ret[RUNG_SIZE_TEXT_MAX])
 {
     const int width = rung->wanted_width, height = rung->wanted_height;

@@ -31,6 +31,9 @@ struct rung_context {
 /* Checks what can be checked of a ladder without its source. */
 int rung_check_ladder(const struct rgpu_rung *want, int count, struct error *err);
 
+/* PARAM where a rung of a checked ladder cannot have intra refresh on any device. */
+int rung_check_refresh(const struct rgpu_rung *want, int count, struct error *err);
+
 /* The explicit size as --size takes it: "640x480", "640x", "x480". Returns `ret`. */
 const char *rung_size_text(const struct rung *rung, char ret[RUNG_SIZE_TEXT_MAX]);
 

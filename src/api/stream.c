@@ -360,6 +360,7 @@ static int open_job(struct rgpu_stream *s, const struct rgpu_stream_params *p, s
         .renditions_count = s->renditions_count,
         .gop_us = (int64_t)((p->gop_seconds > 0 ? p->gop_seconds : 2.0) * 1e6),
         .low_latency = p->low_latency != 0,
+        .intra_refresh = p->intra_refresh != 0,
         .raw_input = p->codec == NULL,
         .streaming = true,
         .no_fallback = p->no_fallback != 0,
@@ -388,6 +389,8 @@ static int open_stream(struct rgpu_stream *s, const struct rgpu_stream_params *p
     int ret = limits_check_seconds("gop", p->gop_seconds, SECONDS_MIN, err);
     if (ret == 0)
         ret = limits_check_threads(p->threads, err);
+    if (ret == 0 && p->intra_refresh)
+        ret = rung_check_refresh(p->rungs, p->rungs_count, err);
     if (ret == 0)
         ret = describe_source(s, p, err);
     if (ret == 0 &&

@@ -10,6 +10,7 @@
 #include "api/select.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "file/container.h"
 
 bool transcode_cancelled(struct rgpu_transcode *t)
 {
@@ -64,11 +65,22 @@ static int check_params(const struct rgpu_transcode_params *p, struct error *err
     return ret == 0 ? limits_check_threads(p->threads, err) : ret;
 }
 
+static int check_refresh(const struct rgpu_transcode_params *p, struct error *err)
+{
+    if (container_from_name(p->output) == CONTAINER_HLS)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "each segment of HLS begins with a key frame, which intra refresh does "
+                         "without; leave --intra-refresh out, or give a file as the output");
+    return rung_check_refresh(p->rungs, p->rungs_count, err);
+}
+
 /* Texts that can be wrong whatever the input is. */
 static int check_texts(const struct rgpu_transcode_params *p, struct error *err)
 {
     struct outputs_params audio;
     int ret = rung_check_ladder(p->rungs, p->rungs_count, err);
+    if (ret == 0 && p->intra_refresh)
+        ret = check_refresh(p, err);
     if (ret == 0)
         ret = transcode_parse_audio(&audio, p->audio, err);
     if (ret == 0)

@@ -23,6 +23,8 @@
 #define DEVICE_REMARK_MAX (ERROR_TEXT_MAX + 64)
 #define DECODER_NOTE_MAX ERROR_TEXT_MAX
 #define ENCODER_NOTE_MAX ERROR_TEXT_MAX
+#define INTRA_REFRESH_FRAMES_MIN 2
+#define INTRA_REFRESH_FRAMES_MAX 30000
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
@@ -171,6 +173,9 @@ struct encoder_params {
     int bframes;              /* -1: the preset's own; no matter to AV1 */
     int gop_frames_usual;     /* about so many from one forced key frame to the next, for rate
                                * control; 0: unknown */
+    int intra_refresh_frames; /* 0: none; else intra blocks renew the whole picture within so many
+                               * frames, over and over, and each beginning is marked as a recovery
+                               * point; h264, no B-frames, no key frames but those forced */
     int threads;              /* 0: the encoder's own choice */
     bool low_latency;
     bool no_fallback;    /* UNSUPPORTED rather than another device's work */

@@ -73,6 +73,36 @@ int encoder_check_rate(const struct encoder_params *params, struct error *err)
     return 0;
 }
 
+int encoder_check_refresh(const struct encoder_params *params, struct error *err)
+{
+    const char *codec = params->codec;
+    if (params->intra_refresh_frames == 0)
+        return 0;
+    if (params->intra_refresh_frames < INTRA_REFRESH_FRAMES_MIN ||
+        params->intra_refresh_frames > INTRA_REFRESH_FRAMES_MAX)
+        return error_set(err, RGPU_ERROR_PARAM,
+                         "%s: intra refresh within %d frames is outside %d to %d; change --gop",
+                         codec, params->intra_refresh_frames, INTRA_REFRESH_FRAMES_MIN,
+                         INTRA_REFRESH_FRAMES_MAX);
+    /* HEVC: what x265 calls so leaves parts that still refer to what was before the recovery point,
+     * and NVENC before API 12 does not mark where one is. */
+    if (strcmp(codec, "h264") != 0)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "%s: there is no intra refresh; leave --intra-refresh out, or use --codec "
+                         "h264",
+                         codec);
+    if (params->bframes > 0)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "%s: intra refresh and B-frames exclude each other; leave --bframes out",
+                         codec);
+    if (encoder_interlaced(params))
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "%s: there is no intra refresh in interlaced coding; leave "
+                         "--intra-refresh out, or deinterlace",
+                         codec);
+    return 0;
+}
+
 int encoder_check_h264(const struct encoder_params *params, struct error *err)
 {
     const char *profile = params->profile;

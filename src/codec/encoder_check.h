@@ -27,6 +27,9 @@ int encoder_chroma(enum pixel_format format);
 /* PARAM where rate control, speed, B-frames or time base are out of bounds. */
 int encoder_check_rate(const struct encoder_params *params, struct error *err);
 
+/* PARAM, UNSUPPORTED: intra refresh is wanted with what excludes it. */
+int encoder_check_refresh(const struct encoder_params *params, struct error *err);
+
 /* UNSUPPORTED where a profile of H.264 is to have what it lacks: lossless coding, B-frames, fields.
  */
 int encoder_check_h264(const struct encoder_params *params, struct error *err);

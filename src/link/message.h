@@ -28,7 +28,7 @@ struct job_params {
     struct rendition_params renditions[RENDITIONS_MAX];
     int64_t gop_us;
     enum deinterlace_mode deinterlace;
-    bool timestamps_by_order, low_latency, raw_input, strip_dynamic_hdr, no_fallback;
+    bool timestamps_by_order, low_latency, intra_refresh, raw_input, strip_dynamic_hdr, no_fallback;
     bool streaming; /* results go out as they come; nothing is kept for another try, and
                      * time stamps that go back are an error */
     int slots;      /* lanes wanted, 1..JOB_SLOTS_MAX; 0: the node's own choice */

@@ -97,6 +97,7 @@ static void fill_session_params(struct node_job *job, struct job_params *params)
         .deinterlace = params->deinterlace,
         .timestamps_by_order = params->timestamps_by_order,
         .low_latency = params->low_latency,
+        .intra_refresh = params->intra_refresh,
         .raw_input = params->raw_input,
         .rising_times = params->streaming,
         .strip_dynamic_hdr = params->strip_dynamic_hdr,

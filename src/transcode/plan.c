@@ -189,6 +189,16 @@ static int frame_step(const struct rate_cap *cap, int rendition)
     return cap->even && divisor > 1 ? (int)divisor : 1;
 }
 
+/* Encoders count frames, and know of no time. */
+static int refresh_frames(int64_t gop_us, struct rational rate)
+{
+    const bool known = rate.num > 0 && rate.den > 0;
+    const int frames = gop_frames(gop_us, known ? rate : (struct rational){25, 1});
+    if (frames == 0 || frames > INTRA_REFRESH_FRAMES_MAX)
+        return INTRA_REFRESH_FRAMES_MAX;
+    return frames < INTRA_REFRESH_FRAMES_MIN ? INTRA_REFRESH_FRAMES_MIN : frames;
+}
+
 int plan_encoders(struct plan *plan, const struct session_params *params,
                   const struct codec_backend *backend, const struct track *picture, int processors,
                   struct error *err)
@@ -225,7 +235,10 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .quality = r->quality,
             .speed = r->speed,
             .bframes = r->bframes,
-            .gop_frames_usual = gop_frames(params->gop_us, cap.rates[i]),
+            .gop_frames_usual =
+                params->intra_refresh ? 0 : gop_frames(params->gop_us, cap.rates[i]),
+            .intra_refresh_frames =
+                params->intra_refresh ? refresh_frames(params->gop_us, cap.rates[i]) : 0,
             .low_latency = params->low_latency || r->low_latency,
             .no_fallback = params->no_fallback,
             .joined = params->joined,

@@ -107,7 +107,9 @@ static int64_t nominal_duration(const struct track *source)
 
 static int init_stages(struct session *s, struct error *err)
 {
-    const int64_t gop_us = s->params.gop_us > 0 ? s->params.gop_us : SESSION_GOP_US;
+    const int64_t gop_us = s->params.intra_refresh ? INT64_MAX
+                           : s->params.gop_us > 0  ? s->params.gop_us
+                                                   : SESSION_GOP_US;
     const size_t input = s->params.raw_input ? SESSION_QUEUE_FRAMES : SESSION_INPUT_PACKETS;
     int r = channel_init(&s->input, input, sizeof(struct feed));
     if (!r)

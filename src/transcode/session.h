@@ -62,8 +62,9 @@ struct session_params {
     enum deinterlace_mode deinterlace;
     bool timestamps_by_order; /* see decoder_params */
     bool low_latency;
-    bool raw_input;    /* fed with frames: no decoder is opened */
-    bool rising_times; /* a frame that is not behind the one before is an error; else left out */
+    bool intra_refresh; /* within that time, and a key frame only where a segment begins */
+    bool raw_input;     /* fed with frames: no decoder is opened */
+    bool rising_times;  /* a frame that is not behind the one before is an error; else left out */
     bool strip_dynamic_hdr; /* else HDR10+ or Dolby Vision in the source is an error */
     bool no_fallback;       /* see decoder_params and encoder_params */
     bool joined;            /* see encoder_params */

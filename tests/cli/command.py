@@ -44,7 +44,7 @@ class Params(unittest.TestCase):
         got = params("fake:", "out.mp4")
         self.assertEqual(got["input"], "fake:")
         self.assertEqual(got["output"], "out.mp4")
-        for key in ("jobs", "segment", "gop", "upscale", "overwrite", "verify", "strip", "no_fallback", "threads",
+        for key in ("jobs", "segment", "gop", "upscale", "overwrite", "verify", "strip", "no_fallback", "threads", "intra_refresh",
                     "deinterlace"):
             self.assertEqual(got[key], "0", key)
         for key in ("device", "audio", "map"):
@@ -58,13 +58,14 @@ class Params(unittest.TestCase):
                      "--profile", "main10", "--bframes", "0", "--upscale", "--audio", "opus:96",
                      "--map", "v,a:0", "--start", "1:00:01.5", "--duration=90", "--device", "cuda:1",
                      "--jobs", "3", "--segment", "4", "--deinterlace", "off", "--strip-dynamic-hdr",
-                     "--no-fallback", "--threads", "2", "--overwrite", "--quiet", "--verify")
+                     "--no-fallback", "--threads", "2", "--intra-refresh", "--overwrite", "--quiet", "--verify")
         rung = "640x0 fps=23.976 kbps=0 q=-1 hevc_nvenc p6 main10 b=-1"
         self.assertEqual(got, {
             "input": "fake:", "output": "out/", "device": "cuda:1", "audio": "opus:96",
             "map": "v,a:0", "jobs": "3", "segment": "4", "gop": "2.5", "start": "3601.500",
             "duration": "90.000", "deinterlace": "1", "upscale": "1", "overwrite": "1",
-            "verify": "1", "strip": "1", "no_fallback": "1", "threads": "2", "rungs": "3", "rung0": "1080p " + rung,
+            "verify": "1", "strip": "1", "no_fallback": "1", "threads": "2", "intra_refresh": "1", "rungs": "3",
+            "rung0": "1080p " + rung,
             "rung1": "source 0x0 fps=0.000 kbps=0 q=0 (null) p0 (null) b=0",
             "rung2": "360p " + rung})
 

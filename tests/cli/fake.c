@@ -131,7 +131,8 @@ static void params_log(const struct rgpu_transcode_params *p)
             (int)p->deinterlace);
     fprintf(f, "upscale=%d\noverwrite=%d\nverify=%d\nstrip=%d\nno_fallback=%d\n", p->upscale,
             p->overwrite, p->verify, p->strip_dynamic_hdr, p->no_fallback);
-    fprintf(f, "threads=%d\nrungs=%d\n", p->threads, p->rungs_count);
+    fprintf(f, "threads=%d\nintra_refresh=%d\nrungs=%d\n", p->threads, p->intra_refresh,
+            p->rungs_count);
     for (int i = 0; i < p->rungs_count; i++) {
         const struct rgpu_rung *r = &p->rungs[i];
         fprintf(f, "rung%d=%s %dx%d fps=%.3f kbps=%d q=%d %s p%d %s b=%d\n", i, shown(r->preset),

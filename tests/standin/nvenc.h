@@ -62,7 +62,8 @@ NV_ENC_BUFFER_FORMAT nvenc_format(const NV_ENC_INITIALIZE_PARAMS *init,
 
 /* What the codecs' configurations have under names of their own. */
 struct nvenc_common {
-    bool aud, no_headers, repeat_headers, intra_refresh, ltr;
+    bool aud, no_headers, repeat_headers, intra_refresh, recovery_sei, ltr;
+    unsigned refresh_period, refresh_count; /* frames */
     unsigned level, idr_period, chroma_format, slice_mode, slice_data;
     NV_ENC_BFRAME_REF_MODE b_refs;
     NV_ENC_CONFIG_H264_VUI_PARAMETERS vui; /* chromaSampleLocationTop: AV1's too, in its numbers */
@@ -137,6 +138,7 @@ struct nvenc_buffer { /* of a bitstream */
     uintptr_t handle;
     bool queued; /* given with a picture, not yet unlocked */
     bool locked;
+    unsigned area;               /* of the pictures that it was made for */
     struct standin_block *block; /* while locked */
     struct nvenc_buffer *next;
 };

@@ -39,6 +39,8 @@ struct nvenc_codec {
     AVPacket *packet;
     int64_t count; /* pictures so far */
     bool aud, no_headers;
+    unsigned refresh_count; /* frames of an intra refresh; 0: there is none */
+    bool recovery_sei;
     struct nvenc_syntax syntax;
     struct nvenc_rate rate; /* as opened */
     struct control control;
@@ -85,7 +87,9 @@ static void h264_params(const NV_ENC_INITIALIZE_PARAMS *init, const NV_ENC_CONFI
     param(ret, "sliced-threads", 0);
     param(ret, "cabac", has_cabac(config));
     param(ret, "8x8dct", high);
-    param(ret, "keyint", INT_MAX);
+    param(ret, "keyint", common.intra_refresh ? common.refresh_period : INT_MAX);
+    param(ret, "intra-refresh", common.intra_refresh);
+    param(ret, "constrained-intra", common.intra_refresh);
     if (config->encodeCodecConfig.h264Config.outputPictureTimingSEI)
         param(ret, "pic-struct", 1);
     if (common.slice_mode == 3 && common.slice_data > 0)
@@ -398,6 +402,8 @@ struct nvenc_codec *nvenc_codec_open(const NV_ENC_INITIALIZE_PARAMS *init,
                                                  .fields = nvenc_is_fields(config),
                                                  .cabac = has_cabac(config)},
                                       .rate = nvenc_rate_of(init, config)};
+        codec->refresh_count = common.intra_refresh ? common.refresh_count : 0;
+        codec->recovery_sei = common.recovery_sei;
         if (codec->frame && codec->packet && codec_start(codec, av_codec, init, config))
             return codec;
         codec_free(codec);
@@ -448,7 +454,22 @@ static bool append_timing(struct nvenc_bytes *to, bool fields, bool bottom_first
     return nvenc_append_sei(to, false, &message);
 }
 
-static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture)
+/* The message of a picture at which an intra refresh begins: recovery_frame_cnt, an exact match. */
+static bool append_recovery(const struct nvenc_codec *codec, struct nvenc_bytes *to)
+{
+    uint8_t bytes[8] = {0};
+    const unsigned code = codec->refresh_count + 1;
+    const int length = 32 - __builtin_clz(code);
+    const uint64_t bits =
+        (uint64_t)code << (64 - 2 * length + 1) | UINT64_C(0x11) << (64 - 2 * length + 1 - 5);
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(bits >> (56 - 8 * i));
+    NV_ENC_SEI_PAYLOAD payload = {
+        .payloadSize = (uint32_t)(2 * length - 1 + 5 + 7) / 8, .payloadType = 6, .payload = bytes};
+    return nvenc_append_sei(to, false, &payload);
+}
+
+static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture, bool begins)
 {
     const bool headers = picture->headers && !codec->no_headers;
     struct nvenc_bytes *to = &picture->packet;
@@ -461,6 +482,7 @@ static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture)
            (!codec->syntax.timing ||
             append_timing(to, codec->syntax.fields, picture->place.bottom_first)) &&
            nvenc_append(to, picture->sei.data, picture->sei.size) &&
+           (!begins || !codec->recovery_sei || append_recovery(codec, to)) &&
            nvenc_append_slices(to, codec->packet->data, (size_t)codec->packet->size, &codec->syntax,
                                &picture->place);
 }
@@ -512,9 +534,11 @@ static const char *encode_fault(struct nvenc_codec *codec, struct nvenc_picture 
     picture->qp = quality_of(codec->packet);
     control_behind(&codec->control, 8.0 * codec->packet->size, rate_per_picture(&picture->rate),
                    idr);
-    const bool assembled = assemble(codec, picture);
+    /* libavcodec marks recovery points as key frames. */
+    const bool begins = key && !idr && codec->refresh_count > 0;
+    const bool assembled = assemble(codec, picture, begins);
     av_packet_unref(codec->packet);
-    if (key != idr)
+    if (key != (idr || begins))
         return "the encoder gives a picture of another type";
     return assembled ? NULL : "the encoder gives another syntax than is known of it";
 }

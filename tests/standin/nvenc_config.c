@@ -154,6 +154,9 @@ struct nvenc_common nvenc_common_of(const NV_ENC_INITIALIZE_PARAMS *init,
                                  .no_headers = h264->disableSPSPPS,
                                  .repeat_headers = h264->repeatSPSPPS,
                                  .intra_refresh = h264->enableIntraRefresh,
+                                 .recovery_sei = h264->outputRecoveryPointSEI,
+                                 .refresh_period = h264->intraRefreshPeriod,
+                                 .refresh_count = h264->intraRefreshCnt,
                                  .ltr = h264->enableLTR,
                                  .level = h264->level,
                                  .idr_period = h264->idrPeriod,
@@ -222,6 +225,23 @@ static const char *init_fault(const NV_ENC_INITIALIZE_PARAMS *init)
     return NULL;
 }
 
+static const char *refresh_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
+                                 const NV_ENC_CONFIG *config)
+{
+    const struct nvenc_common common = nvenc_common_of(init, config);
+    if (!common.intra_refresh)
+        return NULL;
+    if (!nvenc_cap(device, &init->encodeGUID, NV_ENC_CAPS_SUPPORT_INTRA_REFRESH))
+        return "intra refresh, beyond the caps";
+    if (nvenc_is_hevc(init))
+        return "intra refresh of HEVC, which is not modelled";
+    if (config->frameIntervalP > 1)
+        return "intra refresh with B-frames, which ignore it";
+    if (common.refresh_count == 0 || common.refresh_count >= common.refresh_period)
+        return "an intraRefreshCnt that is not below intraRefreshPeriod";
+    return NULL;
+}
+
 static const char *gop_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
                              const NV_ENC_CONFIG *config)
 {
@@ -236,8 +256,8 @@ static const char *gop_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
         return "more B-frames than the caps have";
     if (common.idr_period != 0 && common.idr_period != config->gopLength)
         return "an idrPeriod that is not gopLength, which is not modelled";
-    if (common.intra_refresh || common.ltr)
-        return "intra refresh or long-term references, beyond the caps";
+    if (common.ltr)
+        return "long-term references, beyond the caps";
     if (common.b_refs != NV_ENC_BFRAME_REF_MODE_DISABLED &&
         !(nvenc_cap(device, codec, NV_ENC_CAPS_SUPPORT_BFRAME_REF_MODE) & (int)common.b_refs))
         return "B-frames as references, beyond the caps";
@@ -371,6 +391,8 @@ const char *nvenc_config_fault(int device, const NV_ENC_INITIALIZE_PARAMS *init,
         fault = gop_fault(device, init, config);
     if (!fault)
         fault = lossless_fault(device, init, config);
+    if (!fault)
+        fault = refresh_fault(device, init, config);
     if (!fault)
         fault = rate_fault(device, init, config);
     return fault;

@@ -359,6 +359,8 @@ static const char *picture_fault_locked(const struct nvenc_session *session,
         return "a bitstream buffer that is locked";
     if (buffer->queued)
         return "a bitstream buffer that is in use";
+    if (buffer->area < session->init.encodeWidth * session->init.encodeHeight)
+        return "a bitstream buffer that was made for smaller pictures";
     if (session->has_timestamp && params->inputTimeStamp <= session->last_timestamp)
         return "inputTimeStamp does not grow";
     if (params->inputWidth != session->init.encodeWidth ||

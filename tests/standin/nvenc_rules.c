@@ -189,7 +189,29 @@ REFUSE(lossless_high, init->tuningInfo = NV_ENC_TUNING_INFO_LOSSLESS;
 REFUSE(target, config->rcParams.targetQuality = 52)
 REFUSE(rate, config->rcParams.rateControlMode = NV_ENC_PARAMS_RC_VBR;
        config->rcParams.averageBitRate = 100; config->rcParams.maxBitRate = 90)
+REFUSE(refresh, config->encodeCodecConfig.h264Config.enableIntraRefresh = 1;
+       config->encodeCodecConfig.h264Config.intraRefreshPeriod = 20;
+       config->encodeCodecConfig.h264Config.intraRefreshCnt = 19)
+REFUSE(refresh_long, edit_refresh(init, config);
+       config->encodeCodecConfig.h264Config.intraRefreshCnt = 20)
+REFUSE(refresh_b, edit_refresh(init, config); config->frameIntervalP = 2)
 REFUSE(refs, config->encodeCodecConfig.h264Config.useBFramesAsRef = NV_ENC_BFRAME_REF_MODE_MIDDLE)
+
+static void edit_refresh_hevc(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
+{
+    (void)init;
+    config->encodeCodecConfig.hevcConfig.enableIntraRefresh = 1;
+    config->encodeCodecConfig.hevcConfig.intraRefreshPeriod = 20;
+    config->encodeCodecConfig.hevcConfig.intraRefreshCnt = 19;
+}
+
+static void refuse_refresh_hevc(void)
+{
+    struct client_params params = h264;
+    params.codec = &NV_ENC_CODEC_HEVC_GUID;
+    params.edit = edit_refresh_hevc;
+    refuse(&params);
+}
 
 static void refuse_hevc_codec(void)
 {
@@ -236,6 +258,68 @@ RECONFIGURE(reset, change->resetEncoder = 1)
 RECONFIGURE(preset, init->presetGUID = NV_ENC_PRESET_P3_GUID)
 RECONFIGURE(profile, config.profileGUID = NV_ENC_H264_PROFILE_MAIN_GUID)
 RECONFIGURE(mode, config.rcParams.rateControlMode = NV_ENC_PARAMS_RC_VBR)
+
+static void edit_fixed(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
+{
+    (void)config;
+    init->maxEncodeWidth = init->maxEncodeHeight = 0;
+}
+
+/* Another size is refused to a session of `params`. */
+static void resize(const struct client_params *params, NVENCSTATUS status)
+{
+    struct client_params opens = unopened;
+    client_begin(&c, &opens);
+    c.params = *params;
+    client_configure(&c);
+    NV_OK(c.api.nvEncInitializeEncoder(c.encoder, &c.init));
+    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
+                                        .reInitEncodeParams = c.init,
+                                        .resetEncoder = 1,
+                                        .forceIDR = 1};
+    change.reInitEncodeParams.encodeWidth = 64;
+    CHECK(c.api.nvEncReconfigureEncoder(c.encoder, &change) == status);
+    c.params = opens;
+    client_end(&c);
+}
+
+static void resize_fixed(void)
+{
+    struct client_params params = h264;
+    params.edit = edit_fixed;
+    resize(&params, NV_ENC_ERR_INVALID_PARAM);
+}
+
+static void resize_caps(void)
+{
+    resize(&h264, NV_ENC_ERR_UNSUPPORTED_PARAM);
+}
+
+static void edit_room(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
+{
+    (void)config;
+    init->encodeWidth = 64;
+    init->encodeHeight = 48;
+}
+
+static void resize_buffers(void)
+{
+    struct client_params params = h264;
+    params.edit = edit_room;
+    client_begin(&c, &params);
+    c.init.encodeWidth = c.init.maxEncodeWidth;
+    c.init.encodeHeight = c.init.maxEncodeHeight;
+    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
+                                        .reInitEncodeParams = c.init,
+                                        .resetEncoder = 1,
+                                        .forceIDR = 1};
+    NV_OK(c.api.nvEncReconfigureEncoder(c.encoder, &change));
+    struct client_slot *slot = client_upload(&c, 0);
+    NV_ENC_PIC_PARAMS picture = client_picture(&c, slot, 0, 0);
+    CHECK(c.api.nvEncEncodePicture(c.encoder, &picture) == NV_ENC_ERR_INVALID_PARAM);
+    NV_OK(c.api.nvEncUnmapInputResource(c.encoder, slot->mapped));
+    client_end(&c);
+}
 
 /* ---- inputs --------------------------------------------------------------------------------- */
 
@@ -634,6 +718,13 @@ static const struct child children[] = {
     {"lossless in the high profile", refuse_lossless_high, "in a profile that has none", DEVICE},
     {"a quality of 52", refuse_target, "a targetQuality above", DEVICE},
     {"a peak below the average", refuse_rate, "maxBitRate is below", DEVICE},
+    {"intra refresh", refuse_refresh, "intra refresh, beyond the caps", DEVICE},
+    {"an endless intra refresh", refuse_refresh_long, "that is not below intraRefreshPeriod",
+     DEVICE " ENCODE_CAPS=SUPPORT_INTRA_REFRESH:1"},
+    {"intra refresh with B-frames", refuse_refresh_b, "intra refresh with B-frames",
+     DEVICE " ENCODE_CAPS=SUPPORT_INTRA_REFRESH:1"},
+    {"intra refresh of HEVC", refuse_refresh_hevc, "which is not modelled",
+     DEVICE " ENCODE_CAPS=SUPPORT_INTRA_REFRESH:1"},
     {"B-frames as references", refuse_refs, "B-frames as references", DEVICE},
     {"another codec", refuse_hevc_codec, "a codec that the device does not encode",
      "ENCODERS=h264:8:1024x1024"},
@@ -643,6 +734,10 @@ static const struct child children[] = {
     {"reconfigured above the largest", reconfigure_above, "a size above the largest", DEVICE},
     {"another size, no IDR", reconfigure_no_idr, "another size without an IDR", DEVICE},
     {"reset, no IDR", reconfigure_reset, "resetEncoder without an IDR", DEVICE},
+    {"another size of a fixed one", resize_fixed, "no largest one was given", DEVICE},
+    {"another size, no cap", resize_caps, "another size, beyond the caps",
+     DEVICE " ENCODE_CAPS=SUPPORT_DYN_RES_CHANGE:0"},
+    {"buffers of smaller pictures", resize_buffers, "made for smaller pictures", DEVICE},
     {"another preset", reconfigure_preset, "another preset", DEVICE},
     {"another profile", reconfigure_profile, "something else than", DEVICE},
     {"another rate control", reconfigure_mode, "another rate control", DEVICE},

@@ -90,6 +90,10 @@ static NVENCSTATUS reconfigure(struct nvenc_session *session, const char *name,
         return nvenc_fault(session, NV_ENC_ERR_INVALID_PARAM, name, fault);
     const bool resized = init.encodeWidth != session->init.encodeWidth ||
                          init.encodeHeight != session->init.encodeHeight;
+    if (resized && !nvenc_cap(session->object.context->device, &init.encodeGUID,
+                              NV_ENC_CAPS_SUPPORT_DYN_RES_CHANGE))
+        return nvenc_fault(session, NV_ENC_ERR_UNSUPPORTED_PARAM, name,
+                           "another size, beyond the caps");
     /* A new encoder too where the old one must forget what it knows. */
     const bool anew = resized || params->resetEncoder;
     struct nvenc_codec *codec = anew ? nvenc_codec_open(&init, &config) : NULL;
@@ -220,6 +224,7 @@ NVENCSTATUS nvEncCreateBitstreamBuffer(void *encoder, NV_ENC_CREATE_BITSTREAM_BU
         return NV_ENC_ERR_OUT_OF_MEMORY;
     pthread_mutex_lock(&standin_mutex);
     buffer->handle = nvenc_handle_locked();
+    buffer->area = session->init.encodeWidth * session->init.encodeHeight;
     buffer->next = session->buffers;
     session->buffers = buffer;
     pthread_mutex_unlock(&standin_mutex);

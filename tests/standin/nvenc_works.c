@@ -523,6 +523,55 @@ static void resize(const GUID *codec)
     CHECK(client_check(&c, NULL) > 25);
 }
 
+static void edit_room(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
+{
+    edit_small(init, config);
+    init->maxEncodeWidth = 128;
+    init->maxEncodeHeight = 80;
+}
+
+static void edit_full(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
+{
+    (void)config;
+    init->encodeWidth = init->maxEncodeWidth;
+    init->encodeHeight = init->maxEncodeHeight;
+    init->frameRateNum = 25;
+}
+
+/* Up to the largest size that there was room for, and back. */
+static void grow(const GUID *codec)
+{
+    struct client_params p = with(codec, 0);
+    p.edit = edit_room;
+    client_begin(&c, &p);
+    submit(5);
+    for (int i = 0; i < CLIENT_SLOTS; i++) {
+        NV_ENC_CREATE_BITSTREAM_BUFFER buffer = {.version = NV_ENC_CREATE_BITSTREAM_BUFFER_VER};
+        NV_OK(c.api.nvEncDestroyBitstreamBuffer(c.encoder, c.slots[i].buffer));
+        if (i == 0)
+            reconfigure(edit_full, true);
+        NV_OK(c.api.nvEncCreateBitstreamBuffer(c.encoder, &buffer));
+        c.slots[i].buffer = buffer.bitstreamBuffer;
+    }
+    submit(5);
+    reconfigure(edit_small, true);
+    submit(5);
+    client_end(&c);
+    CHECK(c.locked == 15 && is_idr(5) && is_idr(10));
+    CHECK(units(5, units_sps()) == 1 && units(10, units_sps()) == 1);
+    CHECK(client_check(&c, NULL) > 25);
+}
+
+static void grow_h264(void)
+{
+    grow(&NV_ENC_CODEC_H264_GUID);
+}
+
+static void grow_hevc(void)
+{
+    grow(&NV_ENC_CODEC_HEVC_GUID);
+}
+
 static void resize_h264(void)
 {
     resize(&NV_ENC_CODEC_H264_GUID);
@@ -777,6 +826,8 @@ static const struct child children[] = {
     {"HEVC, quantisers", quantisers_hevc, NULL, DEVICE},
     {"H.264, another size", resize_h264, NULL, DEVICE},
     {"HEVC, another size", resize_hevc, NULL, DEVICE},
+    {"H.264, up to the largest size", grow_h264, NULL, DEVICE},
+    {"HEVC, up to the largest size", grow_hevc, NULL, DEVICE},
     {"no encoder", no_encoder, NULL},
     {"an old driver", old_driver, NULL, "ENCODE_API=9.1"},
     {"sessions", sessions, NULL, DEVICE ";hevc:8:640x480; DEVICES=3 ENCODE_SESSIONS_MAX=2"},

@@ -304,10 +304,13 @@ static int complete(const struct cpu_encoder *enc, const struct stamp *stamp, st
 {
     const bool av1 = !encoder_setup_real_time(enc->choice.kind);
     int rc = 0;
+    /* Also in front of recovery points, which libavcodec marks as key frames. */
     if (pkt->flags & PACKET_KEY && av1)
         rc = encoder_stream_av1_hdr(&enc->params.hdr, pkt, err);
     else if (pkt->flags & PACKET_KEY)
         rc = encoder_stream_repeat_headers(enc->params.codec, enc->extradata, pkt, err);
+    if (enc->params.intra_refresh_frames > 0 && !encoder_stream_h264_idr(pkt))
+        pkt->flags &= ~(unsigned)PACKET_KEY;
     if (rc == 0 && stamp->captions)
         rc = encoder_stream_captions(stamp->captions, pkt, err);
     if (rc == 0 && stamp->timecode.count > 0)

@@ -182,6 +182,8 @@ int encoder_setup_choose(const struct encoder_params *params, struct encoder_cho
     if (rc == 0)
         rc = check_profile(params, &choice, err);
     if (rc == 0)
+        rc = encoder_check_refresh(params, err);
+    if (rc == 0)
         *ret = choice;
     return rc;
 }
@@ -268,6 +270,11 @@ static void x264_options(const struct encoder_params *params, struct options *o)
         set(o, "profile", params->profile);
     set(o, "forced-idr", "1");
     set(o, "sc_threshold", "0");
+    if (params->intra_refresh_frames > 0) {
+        set(o, "intra-refresh", "1");
+        /* Or blocks that are new would be predicted from old neighbours. */
+        list_add(&list, "constrained-intra=1");
+    }
     if (params->rate == RATE_QUALITY)
         set_int(o, params->quality ? "crf" : "qp", params->quality);
     add_hdr(&list, &params->hdr, "mastering-display", "cll");
@@ -407,8 +414,11 @@ static void set_context(AVCodecContext *ctx, const struct encoder_params *params
         ctx->thread_count = 1;
     if (params->bframes >= 0 && encoder_setup_real_time(kind))
         ctx->max_b_frames = params->bframes;
+    if (params->intra_refresh_frames > 0)
+        ctx->max_b_frames = 0;
     if (kind == ENCODER_X264)
-        ctx->gop_size = X264_INTERVAL_NONE;
+        ctx->gop_size =
+            params->intra_refresh_frames > 0 ? params->intra_refresh_frames : X264_INTERVAL_NONE;
     if (kind == ENCODER_AOM)
         ctx->gop_size = ctx->keyint_min = av1_interval(params);
     set_rate(ctx, params, kind);

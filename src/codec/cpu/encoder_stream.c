@@ -121,6 +121,17 @@ int encoder_stream_repeat_headers(const char *codec, const struct buffer *header
     return headers ? insert(pkt, 0, headers->data, headers->size, err) : 0;
 }
 
+bool encoder_stream_h264_idr(const struct packet *pkt)
+{
+    struct nal_iter it;
+    struct nal nal;
+    nal_iter_init(&it, pkt->data, pkt->size, NAL_ANNEXB);
+    while (nal_next(&it, &nal))
+        if (h264_nal_type(nal) == H264_NAL_IDR)
+            return true;
+    return false;
+}
+
 /* Puts an SEI message in front of the first slice of an HEVC packet; `size` is below 255. */
 static int insert_sei(enum sei_type type, const uint8_t *payload, size_t size, struct packet *pkt,
                       struct error *err)

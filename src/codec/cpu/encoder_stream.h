@@ -20,6 +20,9 @@ int encoder_stream_frame_rate(struct rational rate, struct buffer **headers, str
 int encoder_stream_repeat_headers(const char *codec, const struct buffer *headers,
                                   struct packet *pkt, struct error *err);
 
+/* Whether a packet, H.264, has an IDR picture. */
+bool encoder_stream_h264_idr(const struct packet *pkt);
+
 /* Adds A/53 caption triplets to an HEVC packet, as the SEI message of ATSC A/72. MEMORY. */
 int encoder_stream_captions(const struct buffer *captions, struct packet *pkt, struct error *err);
 

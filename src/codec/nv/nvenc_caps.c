@@ -137,8 +137,10 @@ static struct nvenc_caps ask_all(struct query *q)
         .fields = ask(q, NV_ENC_CAPS_SUPPORT_FIELD_ENCODING) != 0,
         .lookahead = ask(q, NV_ENC_CAPS_SUPPORT_LOOKAHEAD) != 0,
         .temporal_aq = ask(q, NV_ENC_CAPS_SUPPORT_TEMPORAL_AQ) != 0,
-        .dynamic_bit_rate = ask(q, NV_ENC_CAPS_SUPPORT_DYN_BITRATE_CHANGE) != 0,
+        .intra_refresh = ask(q, NV_ENC_CAPS_SUPPORT_INTRA_REFRESH) != 0,
         .custom_vbv = ask(q, NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE) != 0,
+        .dynamic_bit_rate = ask(q, NV_ENC_CAPS_SUPPORT_DYN_BITRATE_CHANGE) != 0,
+        .dynamic_size = ask(q, NV_ENC_CAPS_SUPPORT_DYN_RES_CHANGE) != 0,
     };
 }
 
@@ -184,6 +186,18 @@ int nvenc_caps(struct nvenc_caps *ret, const struct gpu_encode *api, void *sessi
 
 /* ---- check ----------------------------------------------------------------------------------- */
 
+static int64_t macroblocks(int width, int height)
+{
+    return ((int64_t)width + MACROBLOCK - 1) / MACROBLOCK *
+           (((int64_t)height + MACROBLOCK - 1) / MACROBLOCK);
+}
+
+bool nvenc_size_fits(int width, int height, const struct nvenc_caps *caps)
+{
+    return width <= caps->width_max && height <= caps->height_max &&
+           (caps->macroblocks_max <= 0 || macroblocks(width, height) <= caps->macroblocks_max);
+}
+
 static int check_size(const struct encoder_params *params, const struct nvenc_caps *caps,
                       struct error *err)
 {
@@ -201,13 +215,11 @@ static int check_size(const struct encoder_params *params, const struct nvenc_ca
                          "%s: %dx%d is above %dx%d, the most that this GPU encodes; use a smaller "
                          "size",
                          codec, w, h, caps->width_max, caps->height_max);
-    const int64_t blocks =
-        ((int64_t)w + MACROBLOCK - 1) / MACROBLOCK * (((int64_t)h + MACROBLOCK - 1) / MACROBLOCK);
-    if (caps->macroblocks_max > 0 && blocks > caps->macroblocks_max)
+    if (!nvenc_size_fits(w, h, caps))
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: %dx%d is %lld macroblocks, more than the %d that this GPU encodes; "
                          "use a smaller size",
-                         codec, w, h, (long long)blocks, caps->macroblocks_max);
+                         codec, w, h, (long long)macroblocks(w, h), caps->macroblocks_max);
     if (w % 2 || h % 2)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: %dx%d is odd, which %s cannot be; use even sizes", codec, w, h,
@@ -282,6 +294,10 @@ static int check_tools(const struct encoder_params *params, const struct nvenc_c
                          "%s: %d B-frames in a row are more than the %d of this GPU's encoder; "
                          "lower --bframes",
                          codec, params->bframes, caps->bframes_max);
+    if (params->intra_refresh_frames > 0 && !caps->intra_refresh)
+        return error_set(err, RGPU_ERROR_UNSUPPORTED,
+                         "%s: this GPU's encoder has no intra refresh; leave --intra-refresh out",
+                         codec);
     if (params->vbv_bits > 0 && !encoder_lossless(params) && !caps->custom_vbv)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s: this GPU's encoder cannot be given the size of the rate buffer, "
@@ -304,6 +320,8 @@ int nvenc_check(const struct encoder_params *params, const struct nvenc_caps *ca
                          params->codec, (long long)params->bit_rate_bps / 1000, INT32_MAX / 1000);
     if (rc == 0)
         rc = check_profile(params, caps, err);
+    if (rc == 0)
+        rc = encoder_check_refresh(params, err);
     if (rc == 0)
         rc = check_size(params, caps, err);
     if (rc == 0)

@@ -14,7 +14,8 @@ struct nvenc_caps {
     int macroblocks_max;                              /* of 16x16, a picture; 0: not said */
     int bframes_max;                                  /* in a row */
     bool bframe_reference; /* the middle one of a row may be referred to */
-    bool ten_bit, lossless, fields, lookahead, temporal_aq, dynamic_bit_rate, custom_vbv;
+    bool ten_bit, lossless, fields, lookahead, temporal_aq, custom_vbv, intra_refresh;
+    bool dynamic_bit_rate, dynamic_size; /* may change in a session */
 };
 
 /* Pixel format that a device's encoder is given for a source format: NV12 or P010; PIXEL_NONE where
@@ -31,6 +32,9 @@ const GUID *nvenc_profile_guid(const struct encoder_params *params);
  * DEVICE. */
 int nvenc_caps(struct nvenc_caps *ret, const struct gpu_encode *api, void *session,
                const char *codec, struct error *err);
+
+/* Whether pictures are not too large for the device. */
+bool nvenc_size_fits(int width, int height, const struct nvenc_caps *caps);
 
 /* 0 where the device can do what is asked for; else UNSUPPORTED, naming which and the remedy; PARAM
  * where no encoder could. */

@@ -15,6 +15,8 @@
 #define BUSY_RETRIES 10000
 #define HEADERS_MAX 1024 /* bytes of parameter sets */
 #define KEPT_MAX 4       /* on a device: half of what GeForce's driver allows to all programs */
+/* From job to job, and no longer: other programs may wait for a session. */
+#define KEEP_NS INT64_C(10000000000)
 
 /* A place in the ring. Output buffers are used in turn; the frame that has the place's number is
  * another than the one whose packet comes out there, where NVENC reorders. */
@@ -37,9 +39,11 @@ struct nvenc_session {
     struct nvenc_inputs inputs;
     struct slot *slots;
     uint64_t slots_count;
-    uint64_t unreaped; /* lowest number of a frame that may be mapped */
-    bool finished;     /* told that there are no more frames */
-    bool broken;       /* not to be used again */
+    int64_t bitstreams_area; /* pixels of the pictures that the slots' bitstreams were made for */
+    uint64_t latest_key;     /* number of the frame */
+    uint64_t unreaped;       /* lowest number of a frame that may be mapped */
+    bool finished;           /* told that there are no more frames */
+    bool broken;             /* not to be used again */
 
     pthread_t thread;
     bool has_thread;
@@ -149,6 +153,15 @@ static void stop_thread(struct nvenc_session *s)
     pthread_join(s->thread, NULL);
 }
 
+static void drop_bitstreams(struct nvenc_session *s)
+{
+    for (uint64_t i = 0; i < s->slots_count; i++) {
+        if (s->slots[i].bitstream)
+            api_of(s)->nvEncDestroyBitstreamBuffer(s->handle, s->slots[i].bitstream);
+        s->slots[i].bitstream = NULL;
+    }
+}
+
 /* Takes half-made ones. `inside`: within the context; else the driver has its part back already. */
 static void destroy(void *object, bool inside)
 {
@@ -160,11 +173,10 @@ static void destroy(void *object, bool inside)
             nvenc_input_unmap(&s->inputs, &s->slots[i].input, false);
         else
             nvenc_input_drop(&s->slots[i].input);
-        if (inside && s->slots[i].bitstream)
-            api_of(s)->nvEncDestroyBitstreamBuffer(s->handle, s->slots[i].bitstream);
     }
     nvenc_inputs_clear(&s->inputs, inside);
     if (inside) {
+        drop_bitstreams(s);
         if (s->handle)
             api_of(s)->nvEncDestroyEncoder(s->handle);
         gpu_stream_free(s->device, &s->stream);
@@ -176,21 +188,38 @@ static void destroy(void *object, bool inside)
     free(s);
 }
 
-static const struct gpu_idle_kind kept = {"NVENC sessions", KEPT_MAX, destroy};
+static const struct gpu_idle_kind kept = {"NVENC sessions", KEPT_MAX, destroy, KEEP_NS};
 
-/* What a session cannot change once it is open. */
-static size_t key_of(const struct encoder_params *p, char key[GPU_IDLE_KEY_MAX])
+static bool same_color(const struct color *a, const struct color *b)
 {
-    const struct color *c = &p->color;
-    const int n =
-        snprintf(key, GPU_IDLE_KEY_MAX,
-                 "%s %s %dx%d %d %d/%d %d:%d color %d %d %d %d %d field %d rate %d q%d p%d b%d%s%s",
-                 p->codec, p->profile, p->width, p->height, (int)p->format, p->frame_rate.num,
-                 p->frame_rate.den, p->sample_aspect.num, p->sample_aspect.den, (int)c->primaries,
-                 (int)c->transfer, (int)c->matrix, (int)c->range, (int)c->chroma,
-                 (int)p->field_order, (int)p->rate, p->quality, p->speed, p->bframes,
-                 p->low_latency ? " low" : "", p->timecode_step > 0 ? " timed" : "");
-    return n < GPU_IDLE_KEY_MAX ? (size_t)n : GPU_IDLE_KEY_MAX;
+    return a->primaries == b->primaries && a->transfer == b->transfer && a->matrix == b->matrix &&
+           a->range == b->range && a->chroma == b->chroma;
+}
+
+/* In all that a session cannot change once it is open. It can change size, frame rate, aspect and
+ * bit rate. */
+static bool same_coding(const struct encoder_params *a, const struct encoder_params *b)
+{
+    return !strcmp(a->codec, b->codec) && !strcmp(a->profile, b->profile) &&
+           a->format == b->format && same_color(&a->color, &b->color) &&
+           a->field_order == b->field_order && a->rate == b->rate && a->quality == b->quality &&
+           a->speed == b->speed && a->bframes == b->bframes && a->low_latency == b->low_latency &&
+           a->intra_refresh_frames == b->intra_refresh_frames &&
+           (a->timecode_step > 0) == (b->timecode_step > 0);
+}
+
+/* By how much a session was opened for larger pictures than what is wanted: the next who wants such
+ * is to find it. -1: it cannot do what is wanted. */
+static int64_t surplus(const void *object, const void *wanted)
+{
+    const struct nvenc_session *s = object;
+    const struct encoder_params *p = wanted;
+    const int64_t width = s->setup.init.maxEncodeWidth, height = s->setup.init.maxEncodeHeight;
+    const bool same_size = p->width == s->params.width && p->height == s->params.height;
+    if (!same_coding(p, &s->params) || p->width > width || p->height > height ||
+        (!same_size && !s->caps.dynamic_size))
+        return -1;
+    return width * height - (int64_t)p->width * p->height;
 }
 
 static int open_handle(const struct gpu_encode *api, struct gpu_device *device, void **ret,
@@ -220,6 +249,19 @@ static int open_handle(const struct gpu_encode *api, struct gpu_device *device, 
     }
 }
 
+static int make_bitstreams(struct nvenc_session *s, struct error *err)
+{
+    s->bitstreams_area = (int64_t)s->params.width * s->params.height;
+    for (uint64_t i = 0; i < s->slots_count; i++) {
+        NV_ENC_CREATE_BITSTREAM_BUFFER call = {.version = NV_ENC_CREATE_BITSTREAM_BUFFER_VER};
+        const NVENCSTATUS status = api_of(s)->nvEncCreateBitstreamBuffer(s->handle, &call);
+        if (status != NV_ENC_SUCCESS)
+            return gpu_encode_error(err, status, "a bitstream buffer of NVENC", s->handle);
+        s->slots[i].bitstream = call.bitstreamBuffer;
+    }
+    return 0;
+}
+
 static int make_slots(struct nvenc_session *s, struct error *err)
 {
     s->slots_count =
@@ -229,14 +271,7 @@ static int make_slots(struct nvenc_session *s, struct error *err)
         s->slots_count = 0;
         return error_memory(err, "an NVENC session");
     }
-    for (uint64_t i = 0; i < s->slots_count; i++) {
-        NV_ENC_CREATE_BITSTREAM_BUFFER call = {.version = NV_ENC_CREATE_BITSTREAM_BUFFER_VER};
-        const NVENCSTATUS status = api_of(s)->nvEncCreateBitstreamBuffer(s->handle, &call);
-        if (status != NV_ENC_SUCCESS)
-            return gpu_encode_error(err, status, "a bitstream buffer of NVENC", s->handle);
-        s->slots[i].bitstream = call.bitstreamBuffer;
-    }
-    return 0;
+    return make_bitstreams(s, err);
 }
 
 static int make(struct nvenc_session *s, struct error *err)
@@ -280,6 +315,8 @@ static int reconfigure(struct nvenc_session *s, const struct encoder_params *par
     int rc = nvenc_setup(&setup, params, &s->caps, s->api, s->handle, err);
     if (rc != 0)
         return rc;
+    setup.init.maxEncodeWidth = s->setup.init.maxEncodeWidth;
+    setup.init.maxEncodeHeight = s->setup.init.maxEncodeHeight;
     NV_ENC_RECONFIGURE_PARAMS call = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
                                       .reInitEncodeParams = setup.init,
                                       .resetEncoder = reset,
@@ -293,14 +330,27 @@ static int reconfigure(struct nvenc_session *s, const struct encoder_params *par
     return 0;
 }
 
+/* Another stream on a session that nothing of the last one is inside of. How large the driver makes
+ * bitstreams is not told: they are made anew for larger pictures. */
+static int begin_anew(struct nvenc_session *s, const struct encoder_params *params,
+                      struct error *err)
+{
+    const int rc = reconfigure(s, params, true, err);
+    s->inputs.width = params->width;
+    s->inputs.height = params->height;
+    if (rc != 0 || (int64_t)params->width * params->height <= s->bitstreams_area)
+        return rc;
+    drop_bitstreams(s);
+    return make_bitstreams(s, err);
+}
+
 /* A kept session that does what is asked for, or NULL. Always reset, also for the same rates: what
  * its rate control knows is of another stream. */
 static struct nvenc_session *take_kept(struct gpu_device *device,
                                        const struct encoder_params *params)
 {
-    char key[GPU_IDLE_KEY_MAX];
-    struct nvenc_session *s = gpu_idle_take(device, &kept, key, key_of(params, key));
-    if (s && reconfigure(s, params, true, NULL) != 0) {
+    struct nvenc_session *s = gpu_idle_take_best(device, &kept, surplus, params);
+    if (s && begin_anew(s, params, NULL) != 0) {
         destroy(s, true);
         return NULL;
     }
@@ -421,9 +471,8 @@ void nvenc_session_close(struct nvenc_session **session)
         return;
     struct gpu_device *device = s->device;
     const bool inside = gpu_enter(device, NULL) == 0;
-    char key[GPU_IDLE_KEY_MAX];
     if (inside && empty(s))
-        gpu_idle_put(device, &kept, key, key_of(&s->params, key), s);
+        gpu_idle_put(device, &kept, "", 0, s);
     else
         destroy(s, inside);
     if (inside)
@@ -502,6 +551,18 @@ static void allow_packets(struct nvenc_session *s)
     pthread_cond_signal(&s->work);
 }
 
+/* Parameter sets are for who joins: at a key frame, or where an intra refresh begins. */
+static uint32_t flags_of(struct nvenc_session *s, bool key)
+{
+    const uint64_t period = (uint64_t)s->params.intra_refresh_frames;
+    if (key) {
+        s->latest_key = s->submitted;
+        return NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS;
+    }
+    const bool begins = period > 0 && (s->submitted - s->latest_key) % period == 0;
+    return begins ? NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0;
+}
+
 static int submit(struct nvenc_session *s, struct frame *frame, bool key, struct nvenc_sei *sei,
                   struct error *err)
 {
@@ -513,8 +574,7 @@ static int submit(struct nvenc_session *s, struct frame *frame, bool key, struct
                              .inputWidth = (uint32_t)s->params.width,
                              .inputHeight = (uint32_t)s->params.height,
                              .inputPitch = slot->input.registration->pitch,
-                             .encodePicFlags =
-                                 key ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0,
+                             .encodePicFlags = flags_of(s, key),
                              .frameIdx = (uint32_t)s->submitted,
                              .inputTimeStamp = s->submitted,
                              .inputDuration = 1,
@@ -590,12 +650,13 @@ int nvenc_session_rate(struct nvenc_session *s, int64_t bit_rate_bps, int64_t bi
     params.bit_rate_bps = bit_rate_bps;
     params.bit_rate_max_bps = bit_rate_max_bps;
     params.vbv_bits = vbv_bits;
-    if (same_rates(&params, &s->params))
-        return 0;
+    int rc = nvenc_check(&params, &s->caps, err);
+    if (rc != 0 || same_rates(&params, &s->params))
+        return rc;
     if (!s->caps.dynamic_bit_rate)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "this GPU's NVENC cannot change the bit rate of a running encode");
-    int rc = gpu_enter(s->device, err);
+    rc = gpu_enter(s->device, err);
     if (rc != 0)
         return rc;
     rc = reconfigure(s, &params, false, err);

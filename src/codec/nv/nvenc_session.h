@@ -2,7 +2,8 @@
  * session's own, which waits for NVENC (Programming Guide, "Threading model").
  *
  * Sessions take long to open and are few on some GPUs: a closed one that is in order is kept on the
- * device for the next of the same shape (gpu/idle.h), whose rates are then set anew.
+ * device for the next of the same coding (gpu/idle.h), which is then set up anew for its rates, and
+ * where the device can change it, for its size up to the one that the session was opened for.
  * Threads: one handle is used by one thread at a time. Memory: as many bitstream buffers and frames
  * as NVENC holds back, and NVENC_SLOTS_SPARE more. */
 #ifndef CODEC_NV_NVENC_SESSION_H
@@ -41,8 +42,8 @@ int nvenc_session_finish(struct nvenc_session *s, struct error *err);
  * more can be submitted, and in low latency. AGAIN: submit more. END: finished and empty. */
 int nvenc_session_take(struct nvenc_session *s, struct packet *ret, struct error *err);
 
-/* Another target from the next frame on, without a key frame. UNSUPPORTED where the device cannot.
- */
+/* Another target from the next frame on, without a key frame. PARAM, UNSUPPORTED: none to open
+ * with either (nvenc_check), or the device cannot change it. */
 int nvenc_session_rate(struct nvenc_session *s, int64_t bit_rate_bps, int64_t bit_rate_max_bps,
                        int64_t vbv_bits, struct error *err);
 

@@ -12,6 +12,8 @@
 #define RENDER_MAX 65536      /* pixels; AV1's syntax has 16 bits for one less */
 #define UNSPECIFIED 2         /* H.273 */
 
+_Static_assert(LOOKAHEAD_MAX <= NVENC_DELAY_MAX, "frames inside are bounded");
+
 /* ---- which ----------------------------------------------------------------------------------- */
 
 static const GUID *preset_guid(const struct encoder_params *params)
@@ -47,7 +49,8 @@ static bool is_ten_bit(const struct encoder_params *params)
 /* B-frames in a row; `preset` is the preset's own number. */
 static int bframes(const struct encoder_params *params, const struct nvenc_caps *caps, int preset)
 {
-    if (params->low_latency || !strcmp(params->profile, "baseline"))
+    if (params->low_latency || params->intra_refresh_frames > 0 ||
+        !strcmp(params->profile, "baseline"))
         return 0;
     const bool told = params->bframes >= 0 && !is_codec(params, "av1");
     const int wanted = told ? params->bframes : preset;
@@ -211,6 +214,12 @@ static void set_vui(NV_ENC_CONFIG_H264_VUI_PARAMETERS *vui, const struct encoder
     vui->bitstreamRestrictionFlag = bframes_count == 0;
 }
 
+/* Frames that one refresh takes: nearly all of the time to the next, so that no frame is large. */
+static uint32_t refresh_count(const struct encoder_params *params)
+{
+    return params->intra_refresh_frames > 0 ? (uint32_t)params->intra_refresh_frames - 1 : 0;
+}
+
 static void set_h264(NV_ENC_CONFIG_H264 *h, const struct encoder_params *params, int bframes_count,
                      NV_ENC_BFRAME_REF_MODE mode)
 {
@@ -221,7 +230,9 @@ static void set_h264(NV_ENC_CONFIG_H264 *h, const struct encoder_params *params,
     h->outputAUD = 0;
     h->outputPictureTimingSEI = params->timecode_step > 0; /* has room for them */
     h->enableVFR = 1; /* says in the VUI that pictures are not evenly spaced */
-    h->enableIntraRefresh = 0;
+    h->enableIntraRefresh = h->outputRecoveryPointSEI = params->intra_refresh_frames > 0;
+    h->intraRefreshPeriod = (uint32_t)params->intra_refresh_frames;
+    h->intraRefreshCnt = refresh_count(params);
     h->level = NV_ENC_LEVEL_AUTOSELECT;
     h->chromaFormatIDC = 1;
     h->entropyCodingMode =
@@ -335,6 +346,31 @@ static struct rational render_size(const struct encoder_params *params)
                              (int)(height < RENDER_MAX ? height : RENDER_MAX)};
 }
 
+/* Up to the next multiple of a power of two, by less than an eighth. */
+static int rounded_up(int side)
+{
+    int step = 1;
+    while (step * 16 <= side)
+        step *= 2;
+    return (side + step - 1) / step * step;
+}
+
+/* The session can later be given any size up to this one, while its memory grows with it: so much
+ * more that nearly equal sizes (854 and 848 columns, 800 and 816 lines) share a session, and less
+ * than 1.27 times the area; most rungs of 16:9 cost 1.07 times. */
+static void set_largest(NV_ENC_INITIALIZE_PARAMS *init, const struct encoder_params *params,
+                        const struct nvenc_caps *caps)
+{
+    int width = params->width, height = params->height;
+    if (caps->dynamic_size) {
+        width = rounded_up(width) < caps->width_max ? rounded_up(width) : caps->width_max;
+        height = rounded_up(height) < caps->height_max ? rounded_up(height) : caps->height_max;
+    }
+    const bool fits = nvenc_size_fits(width, height, caps);
+    init->maxEncodeWidth = (uint32_t)(fits ? width : params->width);
+    init->maxEncodeHeight = (uint32_t)(fits ? height : params->height);
+}
+
 static void set_init(NV_ENC_INITIALIZE_PARAMS *init, const struct encoder_params *params)
 {
     const struct rational rate = encoder_frame_rate(params);
@@ -344,8 +380,8 @@ static void set_init(NV_ENC_INITIALIZE_PARAMS *init, const struct encoder_params
     init->encodeGUID = *nvenc_codec_guid(params->codec);
     init->presetGUID = *preset_guid(params);
     init->tuningInfo = tuning(params);
-    init->encodeWidth = init->maxEncodeWidth = (uint32_t)params->width;
-    init->encodeHeight = init->maxEncodeHeight = (uint32_t)params->height;
+    init->encodeWidth = (uint32_t)params->width;
+    init->encodeHeight = (uint32_t)params->height;
     init->darWidth = (uint32_t)aspect.num;
     init->darHeight = (uint32_t)aspect.den;
     init->frameRateNum = (uint32_t)rate.num;
@@ -379,6 +415,7 @@ int nvenc_setup(struct nvenc_setup *ret, const struct encoder_params *params,
     set_config(&ret->config, params, count, mode);
     set_rc(&ret->config.rcParams, params, caps, lookahead);
     set_init(&ret->init, params);
+    set_largest(&ret->init, params, caps);
     ret->init.encodeConfig = &ret->config;
     return 0;
 }

@@ -10,6 +10,8 @@
 
 #include "codec/nv/nvenc_caps.h"
 
+#define NVENC_DELAY_MAX 32 /* bound of nvenc_setup.delay_frames */
+
 /* A session's configuration; `init.encodeConfig` points at `config`: who copies it points it
  * anew. */
 struct nvenc_setup {
@@ -20,8 +22,9 @@ struct nvenc_setup {
     int reorder_frames; /* packets are at most so many frames out of display order */
 };
 
-/* Fills `ret` from the preset of the driver for checked parameters (nvenc_check). The codes of
- * gpu_encode_error. */
+/* Fills `ret` from the preset of the driver for checked parameters (nvenc_check); its largest size,
+ * which stays a session's as it was opened, is that for a new one. The codes of gpu_encode_error.
+ */
 int nvenc_setup(struct nvenc_setup *ret, const struct encoder_params *params,
                 const struct nvenc_caps *caps, const struct gpu_encode *api, void *session,
                 struct error *err);

@@ -234,6 +234,43 @@ static void test_packets_in_packets_out(void **state)
     clip_done(&clip);
 }
 
+/* One key frame, and those that are forced. */
+static void test_intra_refresh(void **state)
+{
+    static const struct rgpu_rung rungs[] = {{.quality = 25, .speed = 4}};
+    (void)state;
+    struct clip clip;
+    clip_read(FILM, &clip);
+    for (int on = 0; on < 2; on++) {
+        struct taken taken[1] = {0};
+        rgpu_stream *stream = NULL;
+        const struct rgpu_stream_params params = {.codec = clip.track.codec,
+                                                  .headers = clip.track.extradata->data,
+                                                  .headers_size = clip.track.extradata->size,
+                                                  .width = clip.width,
+                                                  .height = clip.height,
+                                                  .time_base_num = clip.track.time_base.num,
+                                                  .time_base_den = clip.track.time_base.den,
+                                                  .fps_num = 25,
+                                                  .fps_den = 1,
+                                                  .rungs = rungs,
+                                                  .rungs_count = 1,
+                                                  .gop_seconds = 0.2,
+                                                  .intra_refresh = on};
+        assert_int_equal(rgpu_stream_open_sized(&stream, &params, sizeof(params)), 0);
+        send_clip(stream, &clip, taken);
+        assert_int_equal(rgpu_stream_finish(stream), 0);
+        assert_int_equal(take(stream, -1, taken), RGPU_ERROR_END);
+        int keys = 0;
+        for (int i = 0; i < taken[0].count; i++)
+            keys += taken[0].key[i] != 0;
+        assert_true(taken[0].key[0]);
+        assert_true(on ? keys == 1 : keys > 5);
+        rgpu_stream_close(&stream);
+    }
+    clip_done(&clip);
+}
+
 /* Time that starts again is refused with words, and never hangs. */
 static void test_time_that_goes_back(void **state)
 {
@@ -741,6 +778,7 @@ int main(void)
         cmocka_unit_test(test_frames_in_packets_out),
         cmocka_unit_test(test_packets_in_packets_out),
         cmocka_unit_test(test_time_that_goes_back),
+        cmocka_unit_test(test_intra_refresh),
         cmocka_unit_test(test_garbage_does_not_hang),
         cmocka_unit_test(test_slow_receiver),
         cmocka_unit_test(test_low_latency),

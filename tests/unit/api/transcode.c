@@ -346,6 +346,24 @@ static void test_shortest_gop(void **state)
                             out) == FILM_FRAMES);
 }
 
+/* Intra pictures are only where segments begin. */
+static void test_intra_refresh(void **state)
+{
+    static const struct rgpu_rung rungs[] = {{.quality = 30, .speed = 1}};
+    (void)state;
+    const char *out = in_folder(film_folder(), "o.mp4");
+    for (int on = 0; on < 2; on++) {
+        run(PARAMS(.input = film_path(FILM), .output = out, .rungs = rungs, .rungs_count = 1,
+                   .gop_seconds = 0.2, .segment_seconds = 1000, .intra_refresh = on, .verify = 1,
+                   .overwrite = 1));
+        const double count =
+            film_number("ffprobe -v error -select_streams v -show_entries frame=pict_type -of "
+                        "csv=p=0 %s | grep -c I",
+                        out);
+        assert_true(on ? count == 1 : count >= 5);
+    }
+}
+
 static void test_frame_rate_cap(void **state)
 {
     static const struct rgpu_rung rungs[] = {{.fps_max = 12.5, .quality = 30, .speed = 1}};
@@ -769,6 +787,12 @@ static void test_refused_parameters(void **state)
     BAD_JOB(PARAM, "copy:64", .audio = "copy:64");
     BAD_JOB(PARAM, "gpu9", .device = "gpu9");
     BAD_JOB(DEVICE, "cuda:63", .device = "cuda:63");
+    BAD(PARAM, "HLS", .input = in, .output = in_folder(folder, "o.m3u8"), .intra_refresh = 1);
+    static const struct rgpu_rung no_refresh[] = {
+        {.codec = "av1"}, {.codec = "hevc"}, {.bframes = 1}};
+    for (int i = 0; i < 3; i++)
+        BAD_JOB(PARAM, "--intra-refresh", .rungs = &no_refresh[i], .rungs_count = 1,
+                .intra_refresh = 1);
     BAD(PARAM, "o.xyz", .input = in, .output = in_folder(folder, "o.xyz"));
     BAD(NOT_FOUND, "nothing.mkv", .input = film_path("nothing.mkv"), .output = out);
     BAD(INPUT, "", .input = "/dev/null", .output = out);
@@ -1367,6 +1391,7 @@ int main(void)
         cmocka_unit_test(test_window_is_exact),
         cmocka_unit_test(test_source_rung),
         cmocka_unit_test(test_shortest_gop),
+        cmocka_unit_test(test_intra_refresh),
         cmocka_unit_test(test_frame_rate_cap),
         cmocka_unit_test(test_caps_and_segments),
         cmocka_unit_test(test_caps_beside_the_source),

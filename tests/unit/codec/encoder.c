@@ -180,6 +180,97 @@ static void test_keys(void **state)
     }
 }
 
+/* Decoding from a recovery point on gives the same pictures as from the start, once a refresh is
+ * over; but for what x264's filter carries over its edge, which is next to nothing. */
+static void check_recovers(const struct encoder_params *params, const struct encoder_header *header,
+                           const struct packet_list *packets, const struct frame_list *all,
+                           size_t point)
+{
+    struct frame_list part = {0};
+    const size_t end = point + (size_t)params->intra_refresh_frames;
+    size_t same = 0;
+    decode_encoded(decoding, params, header, packets->items + point, packets->count - point, &part);
+    for (size_t i = 0; i < part.count; i++) {
+        const int64_t pts = part.items[i]->pts;
+        if (pts < (int64_t)end)
+            continue;
+        const double mse = luma_mse(part.items[i], all->items[pts]);
+        if (mse > 0.1)
+            fail_msg("from the recovery point at %zu on, picture %lld is off by %g", point,
+                     (long long)pts, mse);
+        same++;
+    }
+    assert_int_equal(same, end < packets->count ? packets->count - end : 0);
+    frame_list_done(&part);
+}
+
+/* The beginnings of refreshes, since the key frame before: as marked, and from each the whole
+ * picture comes back. */
+static size_t check_refreshes(const struct encoder_params *params,
+                              const struct encoder_header *header,
+                              const struct packet_list *packets, const struct frame_list *all)
+{
+    static struct h264_context h264;
+    size_t points = 0, since = 0;
+    for (size_t i = 0; i < packets->count; i++, since++) {
+        const struct packet *pkt = &packets->items[i];
+        struct h264_access_unit au;
+        assert_int_equal(h264_access_unit(&h264, pkt->data, pkt->size, NAL_ANNEXB, &au, NULL), 0);
+        if (au.idr) {
+            since = 0;
+            continue;
+        }
+        assert_int_equal(au.recovery_point, since % (size_t)params->intra_refresh_frames == 0);
+        if (!au.recovery_point)
+            continue;
+        assert_true(au.has_sps && au.has_pps);
+        assert_in_range(au.recovery_frames, 1, params->intra_refresh_frames);
+        check_recovers(params, header, packets, all, i);
+        points++;
+    }
+    return points;
+}
+
+/* Every picture is renewed by and by, and there are no key frames but those that are asked for. */
+static void test_intra_refresh(void **state)
+{
+    (void)state;
+    static const int64_t forced[] = {0, 47};
+    static const struct {
+        int speed, frames;
+        bool low_latency, rated;
+        size_t points;
+    } cases[] = {
+        {1, 20, false, false, 4}, {4, 20, false, true, 4}, {7, 20, false, false, 4},
+        {1, 20, true, true, 4},   {4, 5, true, false, 18}, {7, 33, true, true, 2},
+        {4, 2, false, false, 46},
+    };
+    for (size_t n = 0; have("h264") && n < sizeof(cases) / sizeof(cases[0]); n++) {
+        struct encoder_params params = params_for("h264");
+        struct packet_list packets = {0};
+        struct frame_list frames = {0}, all = {0};
+        struct encoder_header header;
+        params.speed = cases[n].speed;
+        params.intra_refresh_frames = cases[n].frames;
+        params.low_latency = cases[n].low_latency;
+        params.rate = cases[n].rated ? RATE_VBR : RATE_QUALITY;
+        params.bit_rate_bps = 400000;
+        make_pictures(planar(params.format), WIDTH, HEIGHT, 95, 1, &frames);
+        frames.items[forced[1]]->flags |= FRAME_KEY;
+        encode_all(backend, &params, &frames, &packets, &header);
+        assert_int_equal(packets.count, frames.count);
+        assert_int_equal(header.reorder_frames, 0);
+        check_keys("h264", &packets, forced, 2);
+        check_closed(&params, &header, &packets);
+        decode_encoded(decoding, &params, &header, packets.items, packets.count, &all);
+        assert_int_equal(check_refreshes(&params, &header, &packets, &all), cases[n].points);
+        buffer_unref(&header.extradata);
+        packet_list_done(&packets);
+        frame_list_done(&frames);
+        frame_list_done(&all);
+    }
+}
+
 /* A picture sent without FRAME_KEY is a key frame too when it is the first. */
 static void test_one_frame(void **state)
 {
@@ -640,6 +731,23 @@ static void test_refusals(void **state)
     p = params_for("h264");
     p.format = PIXEL_NONE;
     refuse(p, RGPU_ERROR_PARAM, "format");
+    p = params_for("h264");
+    p.intra_refresh_frames = 1;
+    refuse(p, RGPU_ERROR_PARAM, "--gop");
+    p.intra_refresh_frames = INTRA_REFRESH_FRAMES_MAX + 1;
+    refuse(p, RGPU_ERROR_PARAM, "--gop");
+    p.intra_refresh_frames = 50;
+    p.bframes = 1;
+    refuse(p, RGPU_ERROR_UNSUPPORTED, "--bframes");
+    p.bframes = 0;
+    p.field_order = FIELD_TOP_FIRST;
+    refuse(p, RGPU_ERROR_UNSUPPORTED, "interlaced");
+    for (size_t c = 1; c < CODECS_COUNT; c++) {
+        p = params_for(codecs[c]);
+        p.intra_refresh_frames = 50;
+        if (have(codecs[c]))
+            refuse(p, RGPU_ERROR_UNSUPPORTED, "intra refresh");
+    }
     if (have("hevc")) {
         p = params_for("hevc");
         p.field_order = FIELD_TOP_FIRST;
@@ -753,7 +861,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_formats),     cmocka_unit_test(test_rate_and_latency),
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_wrong_frames),
         cmocka_unit_test(test_close_early), cmocka_unit_test(test_close_unused),
-        cmocka_unit_test(test_device),
+        cmocka_unit_test(test_device),      cmocka_unit_test(test_intra_refresh),
     };
     const bool device = argc > 1 && !strcmp(argv[1], "cuda");
     decoding = codec_backend(DEVICE_CPU);

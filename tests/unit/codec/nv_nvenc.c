@@ -444,6 +444,42 @@ static void test_rate_changes_without_a_key(void **state)
     }
 }
 
+/* A target that nothing could be opened with leaves the old one. */
+static void test_rates_are_bounded(void **state)
+{
+    static const struct {
+        int64_t bit_rate_bps;
+        int rc;
+    } cases[] = {
+        {-1, RGPU_ERROR_PARAM},
+        {0, RGPU_ERROR_PARAM},
+        {BIT_RATE_BPS_MIN - 1, RGPU_ERROR_PARAM},
+        {(int64_t)INT32_MAX + 1, RGPU_ERROR_UNSUPPORTED},
+        {INT64_MAX, RGPU_ERROR_UNSUPPORTED},
+    };
+    (void)state;
+    need_nvenc();
+    const struct encoder_params params = rated("h264", 800000);
+    const long changes = driver_calls("nvEncReconfigureEncoder");
+    struct packet_list packets = {0};
+    struct frame_list frames = {0};
+    make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 10, 3, &frames);
+    void *enc = open_encoder(&params);
+    for (size_t i = 0; i < frames.count; i++) {
+        const size_t n = i % (sizeof(cases) / sizeof(cases[0]));
+        struct error err = {0};
+        send(enc, frames.items[i], &packets);
+        assert_int_equal(nv->encoder->rate(enc, cases[n].bit_rate_bps, 0, 0, &err), cases[n].rc);
+        assert_true(err.text[0] != '\0');
+    }
+    send(enc, NULL, &packets);
+    nv->encoder->close(enc);
+    assert_int_equal(packets.count, frames.count);
+    assert_int_equal(driver_calls("nvEncReconfigureEncoder"), changes);
+    packet_list_done(&packets);
+    frame_list_done(&frames);
+}
+
 /* With lookahead, a packet that more pictures have to come for is not waited for inside the driver,
  * where the call that brings one might have to wait too. */
 static void test_lookahead(void **state)
@@ -733,6 +769,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_host_frames),
         cmocka_unit_test(test_sessions_are_used_again),
         cmocka_unit_test(test_rate_changes_without_a_key),
+        cmocka_unit_test(test_rates_are_bounded),
         cmocka_unit_test(test_sessions_forget),
         cmocka_unit_test(test_lookahead),
         cmocka_unit_test(test_busy),

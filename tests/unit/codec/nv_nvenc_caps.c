@@ -32,6 +32,8 @@ static void test_caps(void **state)
         {NV_ENC_CAPS_SUPPORT_LOOKAHEAD, offsetof(struct nvenc_caps, lookahead)},
         {NV_ENC_CAPS_SUPPORT_TEMPORAL_AQ, offsetof(struct nvenc_caps, temporal_aq)},
         {NV_ENC_CAPS_SUPPORT_DYN_BITRATE_CHANGE, offsetof(struct nvenc_caps, dynamic_bit_rate)},
+        {NV_ENC_CAPS_SUPPORT_DYN_RES_CHANGE, offsetof(struct nvenc_caps, dynamic_size)},
+        {NV_ENC_CAPS_SUPPORT_INTRA_REFRESH, offsetof(struct nvenc_caps, intra_refresh)},
         {NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE, offsetof(struct nvenc_caps, custom_vbv)},
     };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {

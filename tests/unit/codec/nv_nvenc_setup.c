@@ -251,6 +251,43 @@ static void test_init(void **state)
     assert_ptr_equal(s.init.encodeConfig, &s.config);
 }
 
+/* A new session has room for larger pictures, where they can come: not much, and never more than
+ * the device takes. */
+static void test_largest(void **state)
+{
+    (void)state;
+    static const struct {
+        int width, height, largest_width, largest_height;
+    } cases[] = {
+        {1920, 1080, 1920, 1152}, {1280, 720, 1280, 768},   {854, 480, 896, 480},
+        {848, 480, 896, 480},     {640, 360, 640, 384},     {426, 240, 448, 240},
+        {1080, 1920, 1152, 1920}, {3840, 2160, 3840, 2304}, {4000, 3840, 4000, 3840},
+    };
+    device_reset();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct encoder_params params = params_for("h264");
+        params.width = cases[i].width;
+        params.height = cases[i].height;
+        for (int on = 0; on < 2; on++) {
+            device.caps[NV_ENC_CAPS_SUPPORT_DYN_RES_CHANGE] = on;
+            const struct nvenc_setup s = set_up(&params);
+            assert_int_equal(s.init.maxEncodeWidth, on ? cases[i].largest_width : params.width);
+            assert_int_equal(s.init.maxEncodeHeight, on ? cases[i].largest_height : params.height);
+        }
+    }
+    for (int width = 146; width <= 4096; width += 2) {
+        struct encoder_params params = params_for("h264");
+        params.width = width;
+        params.height = 4146 - width < 4000 ? 4146 - width : 4000;
+        const struct nvenc_setup s = set_up(&params);
+        const int64_t area = (int64_t)s.init.maxEncodeWidth * s.init.maxEncodeHeight;
+        assert_in_range(s.init.maxEncodeWidth, params.width, 4096);
+        assert_in_range(s.init.maxEncodeHeight, params.height, 4000);
+        assert_true(s.init.maxEncodeWidth % 2 == 0 && s.init.maxEncodeHeight % 2 == 0);
+        assert_true(area * 100 < (int64_t)params.width * params.height * 127);
+    }
+}
+
 static void test_h264(void **state)
 {
     (void)state;
@@ -296,6 +333,35 @@ static void test_h264(void **state)
         assert_int_equal(h->chromaFormatIDC, 1);
         assert_int_equal(h->maxNumRefFrames, 4);
     }
+}
+
+static void test_intra_refresh(void **state)
+{
+    (void)state;
+    struct encoder_params params = params_for("h264");
+    struct error err = {0};
+    device_reset();
+    params.intra_refresh_frames = 50;
+    const struct nvenc_caps caps = caps_of("h264");
+    assert_int_equal(nvenc_check(&params, &caps, &err), RGPU_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "intra refresh"));
+    device.caps[NV_ENC_CAPS_SUPPORT_INTRA_REFRESH] = 1;
+    for (int on = 0; on < 2; on++) {
+        params.intra_refresh_frames = on ? 50 : 0;
+        const struct nvenc_setup s = set_up(&params);
+        const NV_ENC_CONFIG_H264 *h = &s.config.encodeCodecConfig.h264Config;
+        assert_int_equal(h->enableIntraRefresh, on);
+        assert_int_equal(h->outputRecoveryPointSEI, on);
+        assert_int_equal(h->intraRefreshPeriod, on ? 50 : 0);
+        assert_int_equal(h->intraRefreshCnt, on ? 49 : 0);
+        assert_int_equal(s.reorder_frames > 0, !on);
+        assert_int_equal(s.config.frameIntervalP == 1, on);
+        assert_int_equal(s.config.gopLength == NVENC_INFINITE_GOPLENGTH, on);
+    }
+    params = params_for("hevc");
+    params.intra_refresh_frames = 50;
+    assert_int_equal(nvenc_check(&params, &caps, &err), RGPU_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "--codec h264"));
 }
 
 static void test_hevc(void **state)
@@ -585,7 +651,9 @@ int main(void)
         cmocka_unit_test(test_efforts),
         cmocka_unit_test(test_less_able),
         cmocka_unit_test(test_init),
+        cmocka_unit_test(test_largest),
         cmocka_unit_test(test_h264),
+        cmocka_unit_test(test_intra_refresh),
         cmocka_unit_test(test_hevc),
         cmocka_unit_test(test_color),
 #if HAS_AV1

@@ -30,6 +30,39 @@ static bool says(const struct plan *plan, const char *text)
     return false;
 }
 
+/* Within the time between key frames, which there are none of then. */
+static void intra_refresh(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t gop_us;
+        struct rational rate;
+        int frames;
+    } cases[] = {
+        {2000000, {25, 1}, 50},
+        {0, {25, 1}, 50},
+        {1000000, {30000, 1001}, 30},
+        {1000000, {0, 0}, 25},
+        {1000, {25, 1}, 2},
+        {INT64_C(1000000000), {25, 1}, 25000},
+        {INT64_C(2000000000), {25, 1}, 30000},
+        {INT64_C(1) << 60, {60, 1}, 30000},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct session_params params = film_params(2);
+        struct frame first = {.width = 64, .height = 32, .format = PIXEL_YUV420P};
+        params.gop_us = cases[i].gop_us;
+        params.source.frame_rate = cases[i].rate;
+        assert_int_equal(make(&params, &first).encoders[1].intra_refresh_frames, 0);
+        params.intra_refresh = true;
+        const struct plan plan = make(&params, &first);
+        for (int n = 0; n < 2; n++) {
+            assert_int_equal(plan.encoders[n].intra_refresh_frames, cases[i].frames);
+            assert_int_equal(plan.encoders[n].gop_frames_usual, 0);
+        }
+    }
+}
+
 static void aspect(void **state)
 {
     (void)state;
@@ -296,6 +329,7 @@ static void owning_a_frame(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(intra_refresh),
         cmocka_unit_test(aspect),
         cmocka_unit_test(threads),
         cmocka_unit_test(encoder_params),
