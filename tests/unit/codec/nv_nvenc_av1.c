@@ -256,8 +256,8 @@ static void test_refused(void **state)
     (void)state;
     nv = codec_backend(DEVICE_CUDA);
     cpu = codec_backend(DEVICE_CPU);
-    const char *why = NULL;
-    if (nv->devices(NULL, 0) == 0 || !nvenc_present(0, &why)) {
+    bool fixable = false;
+    if (nv->devices(NULL, 0) == 0 || nvenc_present(0, &fixable, NULL) != 0) {
         assert_null(getenv("RGPU_STANDIN"));
         skip();
     }

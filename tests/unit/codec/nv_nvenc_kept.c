@@ -27,10 +27,10 @@ static struct gpu_device *hold_device(void)
 {
     struct gpu_device *device = NULL;
     struct error err = {0};
-    const char *why = NULL;
+    bool fixable = false;
     nv = codec_backend(DEVICE_CUDA);
     cpu = codec_backend(DEVICE_CPU);
-    if (nv->devices(NULL, 0) == 0 || !nvenc_present(0, &why)) {
+    if (nv->devices(NULL, 0) == 0 || nvenc_present(0, &fixable, NULL) != 0) {
         assert_null(getenv("RGPU_STANDIN"));
         skip();
     }
