@@ -276,7 +276,7 @@ static void leave_out(struct device *device, int fitness)
 static void choose(struct choice *c, struct device *device, const struct device_needs *needs)
 {
     const int fitness = fitness_of(device, needs);
-    if (fitness & FIT_DECODES)
+    if (c->models_count < MODELS_MAX)
         memcpy(c->models[c->models_count++], device->info.name, sizeof(c->models[0]));
     if (fitness < c->fitness) {
         leave_out(device, fitness);

@@ -183,6 +183,7 @@ struct encoder_params {
                           * LIMIT where they can have this kind and this one cannot now */
     int timecode_step;   /* SIDE_TIMECODE is written, counting one for so many of the source's
                           * frames; 0: it is not. H.264's headers depend on it */
+    bool timecode_drop;  /* with drop-frame counting */
     bool global_headers; /* parameter sets in the header too; they are repeated in band */
 };
 
@@ -192,7 +193,8 @@ struct encoder_header {
                                      * libavcodec gives it; may be NULL */
     int reorder_frames;             /* packets are at most so many frames out of display order */
     int codec_profile, codec_level; /* libavcodec's numbers */
-    char note[ENCODER_NOTE_MAX];    /* that another device encodes, and why; else empty */
+    char note[ENCODER_NOTE_MAX];    /* that another device encodes and why, or what is left out;
+                                     * else empty */
 };
 
 struct encoder_ops {

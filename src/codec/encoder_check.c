@@ -119,3 +119,17 @@ int encoder_check_h264(const struct encoder_params *params, struct error *err)
                          "--profile main or high");
     return 0;
 }
+
+bool encoder_timecode(const struct encoder_params *params, const struct frame *frame,
+                      struct frame_timecode *ret)
+{
+    if (!frame_timecode_of(frame, params->timecode_step, ret))
+        return false;
+    if (!encoder_interlaced(params))
+        ret->count = 1;
+    /* The standards flag the pictures at which numbers are passed over, and libavcodec takes that
+     * for the way of counting; so it is said at each, as FFmpeg does. */
+    for (int i = 0; i < ret->count; i++)
+        ret->clocks[i].drop = params->timecode_drop;
+    return true;
+}

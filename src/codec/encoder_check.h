@@ -34,6 +34,11 @@ int encoder_check_refresh(const struct encoder_params *params, struct error *err
  */
 int encoder_check_h264(const struct encoder_params *params, struct error *err);
 
+/* The time code that is written for a frame: as timecode_step and timecode_drop have it, one clock
+ * for a frame that is coded as a whole. False: there is none. */
+bool encoder_timecode(const struct encoder_params *params, const struct frame *frame,
+                      struct frame_timecode *ret);
+
 /* Quality 0. */
 static inline bool encoder_lossless(const struct encoder_params *params)
 {

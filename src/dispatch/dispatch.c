@@ -189,13 +189,17 @@ static void pump(struct job *job)
 
 /* ---- output -------------------------------------------------------------------------------- */
 
-static bool next_announcement(struct job *job, struct job_output *ret)
+static bool next_note(struct job *job, struct job_output *ret)
 {
-    if (job->notes_given < job->notes_count) {
-        *ret = (struct job_output){.type = JOB_NOTE};
-        snprintf(ret->note, sizeof(ret->note), "%s", job->notes[job->notes_given++]);
-        return true;
-    }
+    if (job->notes_given == job->notes_count)
+        return false;
+    *ret = (struct job_output){.type = JOB_NOTE};
+    snprintf(ret->note, sizeof(ret->note), "%s", job->notes[job->notes_given++]);
+    return true;
+}
+
+static bool next_header(struct job *job, struct job_output *ret)
+{
     for (int r = 0; r < job->params.renditions_count; r++) {
         if (job->header_known[r] && !job->header_given[r]) {
             job->header_given[r] = true;
@@ -299,6 +303,9 @@ static bool next_result(struct job *job, struct job_output *ret)
         s->committed = true;
     if (!s->done && !s->committed)
         return false;
+    /* Not before: until something goes out they may change (job_leave_alone). */
+    if (next_header(job, ret))
+        return true;
     if (s->results.count) {
         struct item item = item_ring_pop(&s->results);
         s->result_bytes -= (int64_t)item.packet.size;
@@ -325,12 +332,12 @@ int job_next(struct job *job, struct job_output *ret, struct error *err)
     pump(job);
     if (job->failure.code != 0)
         return error_set(err, job->failure.code, "%s", job->failure.text);
-    if (next_announcement(job, ret) || next_result(job, ret))
+    if (next_note(job, ret) || next_result(job, ret))
         return 0;
     if (job->finished && !job->first) {
         for (int r = 0; r < job->params.renditions_count; r++)
             note_rate(job, r);
-        if (next_announcement(job, ret))
+        if (next_note(job, ret) || next_header(job, ret))
             return 0;
         *ret = (struct job_output){.type = JOB_ENDED};
         return 0;

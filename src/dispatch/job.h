@@ -23,6 +23,7 @@ struct slot {
     bool told;      /* it knows the job's picture */
     bool reset_due; /* it has failed, and waits for its SLOT_RESET */
     bool closed;    /* its node has not room for as many: it gets no more */
+    bool alone;     /* all others are closed, and it has not room for itself: it makes all */
 };
 
 struct peer {
@@ -93,8 +94,12 @@ bool job_give_again(struct job *job, struct segment *s);
 void job_conclude(struct job *job, struct segment *s);
 
 /* A slot that its node has no room for: what it was given goes back, and others do the rest. False:
- * there are no others. */
+ * the node has no others. */
 bool job_close_slot(struct job *job, int peer_index, int slot_index, const struct error *why);
+
+/* The last slot has not room for all of its encoders: it is to make the film with what there is, as
+ * nothing of it has gone out. False: some has, or there are other nodes. */
+bool job_leave_alone(struct job *job, int peer_index, int slot_index, const struct error *why);
 
 /* What was given to a slot and is not done goes back to be given again. */
 void job_take_back(struct job *job, int peer_index, int slot_index, const struct error *why);

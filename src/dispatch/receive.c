@@ -192,7 +192,8 @@ static bool take_failure(struct job *job, int peer_index, const struct message *
     error_set(&why, code, "%s", text_of(msg->error, code));
     slot->reset_due = true;
     if (msg->lacks_room) {
-        if (job_close_slot(job, peer_index, (int)msg->slot, &why))
+        if (job_close_slot(job, peer_index, (int)msg->slot, &why) ||
+            job_leave_alone(job, peer_index, (int)msg->slot, &why))
             return true;
         why.code = RGPU_ERROR_DEVICE; /* what closed slots had may do for the last */
     }

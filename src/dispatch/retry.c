@@ -127,32 +127,40 @@ void job_take_back(struct job *job, int peer_index, int slot_index, const struct
     take_back(job, peer_index, slot_index, &named);
 }
 
-/* Slots that are open, but for one. */
-static int open_slots(const struct job *job, const struct slot *but)
+/* A peer's slots that are open, but for one. */
+static int open_slots(const struct peer *peer, const struct slot *but)
 {
     int count = 0;
-    for (int i = 0; i < job->peers_count; i++)
-        for (int k = 0; job->peers[i].link && k < job->peers[i].slots_count; k++)
-            count += !job->peers[i].slots[k].closed && &job->peers[i].slots[k] != but;
+    for (int k = 0; peer->link && k < peer->slots_count; k++)
+        count += !peer->slots[k].closed && &peer->slots[k] != but;
     return count;
 }
 
-bool job_close_slot(struct job *job, int peer_index, int slot_index, const struct error *why)
+/* What a slot was given and has not done goes back, as if it had not been given. */
+static bool give_back(struct job *job, int peer_index, int slot_index, const struct error *why)
 {
-    struct slot *slot = &job->peers[peer_index].slots[slot_index];
-    if (open_slots(job, slot) == 0)
-        return false;
     for (struct segment *s = job->first; s; s = s->next) {
         if (!s->assigned || s->done || s->node != peer_index || s->slot != slot_index)
             continue;
         const int attempts = s->attempts - (s->begin_sent ? 1 : 0); /* this was none */
         if (!job_give_again(job, s)) {
             job_fail(job, RGPU_ERROR_DEVICE, why->text);
-            return true;
+            return false;
         }
+        job->retries--;
         s->attempts = attempts;
     }
-    slot->current = NULL;
+    job->peers[peer_index].slots[slot_index].current = NULL;
+    return true;
+}
+
+bool job_close_slot(struct job *job, int peer_index, int slot_index, const struct error *why)
+{
+    struct slot *slot = &job->peers[peer_index].slots[slot_index];
+    if (open_slots(&job->peers[peer_index], slot) == 0)
+        return false;
+    if (!give_back(job, peer_index, slot_index, why))
+        return true;
     slot->closed = true;
     if (!job->fewer_told) {
         char text[ERROR_TEXT_MAX];
@@ -163,21 +171,33 @@ bool job_close_slot(struct job *job, int peer_index, int slot_index, const struc
     return true;
 }
 
-/* Where none is left open, those that were closed are tried again: others went with their node. */
-static void open_again(struct job *job)
+bool job_leave_alone(struct job *job, int peer_index, int slot_index, const struct error *why)
 {
-    if (open_slots(job, NULL) > 0)
-        return;
+    struct slot *slot = &job->peers[peer_index].slots[slot_index];
+    bool possible = !slot->alone;
     for (int i = 0; i < job->peers_count; i++)
-        for (int k = 0; k < job->peers[i].slots_count; k++)
-            job->peers[i].slots[k].closed = false;
+        possible = possible && (i == peer_index || !job->peers[i].link);
+    /* What comes now need not be of the kind that came so far. */
+    for (int r = 0; r < job->params.renditions_count; r++)
+        possible = possible && !job->header_given[r];
+    for (const struct segment *s = job->first; s; s = s->next)
+        possible = possible && !s->done;
+    if (!possible)
+        return false;
+    if (!give_back(job, peer_index, slot_index, why))
+        return true;
+    for (int r = 0; r < job->params.renditions_count; r++) {
+        track_done(&job->headers[r]);
+        job->header_known[r] = false;
+    }
+    slot->alone = true;
+    return true;
 }
 
 void job_lose_node(struct job *job, int peer_index, int code, const char *text)
 {
     const struct error why = about_node(job, peer_index, code, text);
     link_close(&job->peers[peer_index].link);
-    open_again(job);
     take_back(job, peer_index, -1, &why);
     for (int i = 0; i < job->peers_count; i++) {
         if (job->peers[i].link) {

@@ -248,6 +248,7 @@ static struct segment *assign(struct job *job, int peer_index, int slot_index)
 static bool send_reset(struct peer *peer, int slot_index)
 {
     struct message msg = to_slot(MESSAGE_SLOT_RESET, slot_index);
+    msg.alone = peer->slots[slot_index].alone;
     if (link_send(peer->link, &msg, 0) != 0)
         return false;
     peer->slots[slot_index].reset_due = false;

@@ -208,9 +208,9 @@ static int take_encoded(struct lane *l, struct packet *pkt, struct error *err)
     if (!av)
         return error_memory(err, "packets");
     av->pts -= l->shift;
-    if (l->strip && av->flags & AV_PKT_FLAG_KEY &&
-        sets_strip(av, l->hevc, l->to->codecpar->extradata,
-                   (size_t)l->to->codecpar->extradata_size) < 0) {
+    /* Not at key frames only: they come where an intra refresh begins, too. */
+    if (l->strip && sets_strip(av, l->hevc, l->to->codecpar->extradata,
+                               (size_t)l->to->codecpar->extradata_size) < 0) {
         av_packet_free(&av);
         return error_memory(err, "packets");
     }

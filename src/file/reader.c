@@ -13,6 +13,7 @@
 
 #include "file/reader_track.h"
 #include "file/reader_unpack.h"
+#include "media/timecode.h"
 
 /* A track whose first packet lies beyond both is not told. Most files are known long before; time
  * is for what cannot be read faster than it is made. */
@@ -583,6 +584,7 @@ static int look_at_beginning(struct reader *r, struct error *err)
         t->dolby_vision |= q->look.dolby_vision;
         t->hdr10_plus |= q->look.hdr10_plus;
         t->video.timecodes |= q->look.timecode;
+        t->video.timecodes_drop |= q->look.timecode_drop;
         partial |= q->look.timecode_partial;
         if (q->look.flags & PACKET_SECOND_FIELD)
             continue;
@@ -595,7 +597,8 @@ static int look_at_beginning(struct reader *r, struct error *err)
         undecoded += q->av->dts == AV_NOPTS_VALUE;
         anchors += q->look.anchor && q->av->pts != AV_NOPTS_VALUE;
     }
-    t->video.timecodes &= !partial;
+    if (partial || rational_double(t->video.frame_rate) > TIMECODE_RATE_MAX)
+        t->video.timecodes = false;
     if (r->ended == RGPU_ERROR_MEMORY || r->ended == RGPU_ERROR_CANCELLED ||
         (r->ended == RGPU_ERROR_INPUT && r->queue_count == 0)) {
         if (err)

@@ -112,6 +112,7 @@ static void take_timing(const struct timecode_sei *timing, struct video_look *re
 {
     ret->timecode |= timing->code.count > 0;
     ret->timecode_partial |= timing->partial;
+    ret->timecode_drop |= timing->drop;
 }
 
 static void look_h264_timing(const struct video_state *v, const struct h264_sps *sps,

@@ -64,6 +64,7 @@ struct video_look {
     enum field_order field_order; /* FIELD_UNKNOWN: nothing said */
     bool dolby_vision, hdr10_plus;
     bool timecode, timecode_partial; /* a time code is there; one without hours, say */
+    bool timecode_drop;
     struct hdr hdr;
 };
 

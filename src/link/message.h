@@ -60,7 +60,7 @@ enum message_type {
     MESSAGE_SEGMENT_TAIL,   /* `slot`, `pts` = end */
     MESSAGE_SEGMENT_END,    /* `slot` */
     MESSAGE_SLOT_DRAIN,     /* `slot`: no further segment is at hand, let all come out */
-    MESSAGE_SLOT_RESET,     /* `slot`: answer to SLOT_FAILED; what follows is meant anew */
+    MESSAGE_SLOT_RESET,     /* `slot`, `alone`: answer to SLOT_FAILED; what follows is meant anew */
     MESSAGE_JOB_CANCEL,     /* drop all and answer JOB_FINISHED */
     MESSAGE_JOB_COMPLETE,   /* no more segments: drain, then JOB_FINISHED */
 };
@@ -75,6 +75,7 @@ struct message {
     uint32_t slot, segment, rendition;
     int credits, slots;
     bool lacks_room; /* SLOT_FAILED: the device has not encoders for as many slots */
+    bool alone;      /* SLOT_RESET: this slot makes the whole stream, with whatever encodes */
     int64_t pts;
     uint64_t ordinal;
     uint16_t permille[RENDITIONS_MAX]; /* BEGIN: of the target bit rates; 1000 but after a redo */

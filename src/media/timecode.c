@@ -10,6 +10,7 @@
 #define CT_TYPE_UNKNOWN 2    /* what the picture is, its coding says */
 #define COUNTING_TYPE_DROP 4 /* 0 and 1 are passed over but in each tenth minute (table D-3) */
 #define COUNTING_TYPE_LAST 6 /* of those that drop numbers at all, from 2 on */
+#define FRAMES_END 80        /* libavcodec has no numbers from there on */
 #define AV1_METADATA_TIMECODE 5
 
 static const uint8_t clocks_of[PIC_STRUCT_MAX + 1] = {1, 1, 1, 2, 2, 3, 3, 2, 3};
@@ -34,7 +35,8 @@ static struct frame_clock read_clock(struct bits *b, unsigned frames_bits, bool 
     c.hours = (uint8_t)(c.hours % 24);
     c.minutes = c.minutes < 60 ? c.minutes : 59;
     c.seconds = c.seconds < 60 ? c.seconds : 59;
-    c.frames = (uint8_t)(frames % 80);
+    c.frames = (uint8_t)(frames % FRAMES_END);
+    *partial = *partial || frames >= FRAMES_END;
     return c;
 }
 
@@ -46,10 +48,15 @@ bool timecode_read_hevc(const struct sei *sei, struct timecode_sei *ret)
     struct bits b = sei->payload;
     const uint32_t count = bits_read(&b, 2);
     for (uint32_t i = 0; i < count; i++) {
-        if (!bits_flag(&b))
+        if (!bits_flag(&b)) {
+            t.partial = true;
             continue;
-        bits_skip(&b, 6); /* units_field_based_flag, counting_type */
-        t.code.clocks[t.code.count++] = read_clock(&b, 9, &t.partial);
+        }
+        bits_skip(&b, 1); /* units_field_based_flag */
+        const uint32_t counting_type = bits_read(&b, 5);
+        const struct frame_clock clock = read_clock(&b, 9, &t.partial);
+        t.code.clocks[t.code.count++] = clock;
+        t.drop = t.drop || clock.drop || counting_type == COUNTING_TYPE_DROP;
         bits_skip(&b, bits_read(&b, 5)); /* time_offset_value */
     }
     if (b.error)
@@ -69,9 +76,12 @@ bool timecode_read_h264(const struct sei *sei, const struct h264_sps *sps, struc
     t.pic_struct = (int)bits_read(&b, 4);
     if (b.error || t.pic_struct > PIC_STRUCT_MAX)
         return false;
+    bool absent = false;
     for (int i = 0; i < clocks_of[t.pic_struct]; i++) {
-        if (!bits_flag(&b))
+        if (!bits_flag(&b)) {
+            absent = true;
             continue;
+        }
         const uint32_t ct_type = bits_read(&b, 2);
         bits_skip(&b, 1); /* nuit_field_based_flag */
         const uint32_t counting_type = bits_read(&b, 5);
@@ -82,6 +92,8 @@ bool timecode_read_h264(const struct sei *sei, const struct h264_sps *sps, struc
             break;
         t.ct_types |= (uint8_t)(1u << ct_type);
         t.code.clocks[t.code.count++] = clock;
+        t.drop = t.drop || clock.drop || counting_type == COUNTING_TYPE_DROP;
+        t.partial = t.partial || absent;
     }
     *ret = t;
     return true;

@@ -13,14 +13,17 @@
 #include "media/h264.h"
 #include "media/h26x.h"
 
+#define TIMECODE_RATE_MAX 80   /* frames a second: more have numbers that are too large */
 #define TIMECODE_UNIT_MAX 4096 /* bytes */
 #define TIMECODE_PAYLOAD_MAX 36
 #define TIMECODE_REWRITTEN_MAX (TIMECODE_UNIT_MAX / 2 * 3 + 3 * TIMECODE_PAYLOAD_MAX)
 
 struct timecode_sei {
     struct frame_timecode code; /* count 0: none */
-    bool partial;               /* some clock leaves out hours, minutes or seconds */
-    int pic_struct;             /* H.264: table D-1; -1: not said */
+    bool partial;     /* some clock leaves out hours, minutes or seconds, or is left out in front of
+                       * another, or has a number that is too large for us */
+    bool drop;        /* drop-frame counting, if at this picture a number was passed over or not */
+    int pic_struct;   /* H.264: table D-1; -1: not said */
     uint8_t ct_types; /* H.264: bit N: a clock has ct_type N (0 progressive, 1 interlaced) */
 };
 

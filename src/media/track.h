@@ -33,7 +33,8 @@ struct track {
     struct hdr hdr;
     int32_t reorder_frames; /* decode-order delay; -1 unknown */
     enum field_order field_order;
-    bool timecodes; /* the first pictures have time codes, whole ones */
+    bool timecodes;      /* the first pictures have time codes, whole ones */
+    bool timecodes_drop; /* with drop-frame counting */
 };
 
 struct track track_share(const struct track *track);

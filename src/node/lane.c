@@ -131,6 +131,7 @@ static int open_session(struct lane *lane)
     struct session *session = NULL;
     struct session_params params = *lane->session_params;
     params.picture = lane->picture;
+    params.joined = params.joined && !lane->alone;
     int ret = session_open(&session, &params, &err);
     pthread_mutex_lock(&lane->lock);
     lane->session = session;
@@ -231,12 +232,16 @@ static void reset(struct lane *lane)
         session_cancel(lane->session);
     close_session(lane);
     lane->failed = lane->begun = false;
+    pthread_mutex_lock(&lane->lock);
+    lane->failure_due = false; /* it was of what is gone */
+    pthread_mutex_unlock(&lane->lock);
 }
 
 static void handle(struct lane *lane, struct message *msg)
 {
     if (msg->type == MESSAGE_SLOT_RESET) {
         reset(lane);
+        lane->alone = msg->alone;
         message_done(msg);
         return;
     }

@@ -28,6 +28,7 @@ struct lane {
     bool closed; /* nothing more comes in; what is inside is still done */
     bool cancelled;
     struct session *session; /* set and cleared by the feeder under `lock` */
+    bool alone;              /* no other lane works on the stream; the feeder's */
     int drains_pending;      /* asked for, not complete */
     bool finishing;          /* the last of them ends the lane */
     bool failure_due;        /* the session has failed with `failure`, which nobody knows yet */

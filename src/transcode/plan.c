@@ -243,6 +243,7 @@ int plan_encoders(struct plan *plan, const struct session_params *params,
             .no_fallback = params->no_fallback,
             .joined = params->joined,
             .timecode_step = source->timecodes ? frame_step(&cap, i) : 0,
+            .timecode_drop = source->timecodes_drop,
             .global_headers = true,
         };
         memcpy(e->codec, r->codec, sizeof(e->codec));

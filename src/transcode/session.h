@@ -58,7 +58,8 @@ struct session_params {
     struct track picture;
     int renditions_count;
     struct rendition_params renditions[RENDITIONS_MAX];
-    int64_t gop_us; /* longest time between key frames; 0: SESSION_GOP_US */
+    int64_t gop_us; /* between key frames, each the first frame at its time or behind it; 0:
+                       SESSION_GOP_US */
     enum deinterlace_mode deinterlace;
     bool timestamps_by_order; /* see decoder_params */
     bool low_latency;

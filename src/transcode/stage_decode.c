@@ -153,10 +153,9 @@ static int give_note(struct session *s, const struct ticket *ticket, const struc
     if (!s->params.source.timecodes && !d->timecode_note_given &&
         frame_side_of(frame, SIDE_TIMECODE)) {
         d->timecode_note_given = true;
-        const int r =
-            session_note(s, ticket->segment,
-                         "the time codes on the source's pictures are left out: they were "
-                         "not found at its beginning, or are not whole");
+        const int r = session_note(s, ticket->segment,
+                                   "the time codes on the source's pictures are left out: they are "
+                                   "kept where a file's beginning has them, and whole ones");
         if (r)
             return r;
     }

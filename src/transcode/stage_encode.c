@@ -42,10 +42,27 @@ static int give_header(struct encode_stage *e, const struct ticket *ticket)
                   .field_order = p->field_order}};
     memcpy(out.track.codec, p->codec, sizeof(out.track.codec));
     e->header_given = true;
+    e->header = buffer_ref(header.extradata);
     int r = channel_push(&s->output, &out);
     if (r)
         session_output_done(&out);
     return r || !header.note[0] ? r : session_note(s, ticket->segment, header.note);
+}
+
+/* An encoder that goes on where another stopped must go on with its headers. */
+static int check_header(const struct encode_stage *e, struct error *err)
+{
+    struct encoder_header header = {0};
+    e->session->backend->encoder->header(e->encoder, &header);
+    const struct buffer *a = header.extradata, *b = e->header;
+    const bool same =
+        (!a && !b) || (a && b && a->size == b->size && !memcmp(a->data, b->data, a->size));
+    buffer_unref(&header.extradata);
+    if (same)
+        return 0;
+    error_set(err, RGPU_ERROR_DEVICE,
+              "the encoder, opened anew, gives another header; --device cpu does without it");
+    return name_error(e, RGPU_ERROR_DEVICE, err);
 }
 
 /* What the encoder is to aim at where a segment is allowed only so much of its bit rate. */
@@ -64,7 +81,7 @@ static int open_encoder(struct encode_stage *e, const struct ticket *ticket, str
         __atomic_store_n(&e->session->lacks_room, 1, __ATOMIC_RELEASE);
     if (r)
         return name_error(e, r, err);
-    return e->header_given ? 0 : give_header(e, ticket);
+    return e->header_given ? check_header(e, err) : give_header(e, ticket);
 }
 
 /* The ticket may be gone afterwards. */
@@ -253,5 +270,6 @@ void encode_stage_done(struct encode_stage *e)
     if (e->encoder)
         e->session->backend->encoder->close(e->encoder);
     flight_done(&e->flight);
+    buffer_unref(&e->header);
     e->encoder = NULL;
 }

@@ -114,6 +114,7 @@ struct encode_stage {
     int permille;                 /* of the target bit rate, that it was opened with */
     struct encoder_params params; /* set by the scaler before the first frame */
     struct flight flight;
+    struct buffer *header; /* that was given; NULL: none has */
     bool header_given;
     pthread_t thread;
     bool running;

@@ -8,6 +8,7 @@
 #include "codec/cpu/encoder_headers.h"
 #include "codec/cpu/encoder_setup.h"
 #include "codec/cpu/encoder_stream.h"
+#include "codec/encoder_check.h"
 
 #define LEVEL_UNKNOWN (-99)             /* as libavcodec */
 #define PTS_SPAN_MAX ((int64_t)1 << 56) /* ticks from the first frame to the last */
@@ -209,7 +210,7 @@ static int feed(struct cpu_encoder *enc, struct frame *frame, struct error *err)
                             .duration = frame->duration,
                             .captions = own_captions(enc, frame),
                             .used = true};
-    frame_timecode_of(frame, enc->params.timecode_step, &stamp->timecode);
+    encoder_timecode(&enc->params, frame, &stamp->timecode);
     enc->first_pts = first;
     enc->last_pts = frame->pts;
     enc->frames_in++;

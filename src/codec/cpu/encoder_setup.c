@@ -278,6 +278,8 @@ static void x264_options(const struct encoder_params *params, struct options *o)
     if (params->rate == RATE_QUALITY)
         set_int(o, params->quality ? "crf" : "qp", params->quality);
     add_hdr(&list, &params->hdr, "mastering-display", "cll");
+    if (params->field_order == FIELD_BOTTOM_FIRST) /* from the first picture on */
+        list_add(&list, "bff=1");
     if (params->timecode_step > 0) /* picture timing, which has room for them */
         list_add(&list, "pic-struct=1");
     if (list.used)

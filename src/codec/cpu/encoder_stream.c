@@ -223,6 +223,13 @@ static void find_sps(const void *data, size_t size, struct h264_sps *sps)
             h264_parse_sps(nal, sps, NULL);
 }
 
+bool encoder_stream_h264_timed(const struct buffer *headers)
+{
+    struct h264_sps sps = {0};
+    find_sps(headers->data, headers->size, &sps);
+    return sps.pic_struct_present;
+}
+
 /* The bytes with another unit in place of `nal`. NULL: no memory. */
 static struct buffer *exchange(const uint8_t *data, size_t size, const struct nal *nal,
                                const uint8_t *with, size_t with_size)

@@ -33,6 +33,9 @@ int encoder_stream_timecode(const char *codec, const struct buffer *headers,
                             const struct frame_timecode *code, struct packet *pkt,
                             struct error *err);
 
+/* Whether H.264 headers (Annex B) promise the picture timing that time codes go into. */
+bool encoder_stream_h264_timed(const struct buffer *headers);
+
 /* Adds HDR metadata OBUs behind the sequence header of an AV1 key packet. MEMORY. */
 int encoder_stream_av1_hdr(const struct hdr *hdr, struct packet *pkt, struct error *err);
 

@@ -1,11 +1,13 @@
 #include "codec/nv/nvenc.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/thread.h"
 #include "codec/cpu/encoder_stream.h"
+#include "codec/encoder_check.h"
 #include "codec/nv/nvenc_session.h"
 #include "media/av1.h"
 
@@ -261,6 +263,11 @@ static void nvenc_header(void *handle, struct encoder_header *ret)
                                     .codec_profile = LEVEL_UNKNOWN,
                                     .codec_level = LEVEL_UNKNOWN};
     encoder_stream_facts(e->params.codec, &header);
+    if (e->params.timecode_step > 0 && !strcmp(e->params.codec, "h264") &&
+        !encoder_stream_h264_timed(e->headers))
+        snprintf(header.note, sizeof(header.note),
+                 "time codes are left out of h264: this driver's encoder has no place for them; "
+                 "--codec hevc has one");
     if (!e->params.global_headers)
         buffer_unref(&header.extradata);
     *ret = header;
@@ -286,7 +293,7 @@ static void keep_timecode(struct encoder *e, const struct frame *frame)
     e->codes[i].pts = frame->pts;
     e->codes[i].code.count = 0;
     if (strcmp(e->params.codec, "hevc") != 0)
-        frame_timecode_of(frame, e->params.timecode_step, &e->codes[i].code);
+        encoder_timecode(&e->params, frame, &e->codes[i].code);
 }
 
 static int write_timecode(const struct encoder *e, struct packet *pkt, struct error *err)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "codec/encoder_check.h"
 #include "media/h26x.h"
 
 static void add(struct nvenc_sei *sei, enum sei_type type, uint8_t *data, size_t size)
@@ -19,10 +20,11 @@ static void add_captions(struct nvenc_sei *sei, const struct frame *frame)
         add(sei, SEI_USER_DATA_T35, sei->captions, size);
 }
 
-static void add_timecode(struct nvenc_sei *sei, const struct frame *frame, int step)
+static void add_timecode(struct nvenc_sei *sei, const struct encoder_params *params,
+                         const struct frame *frame)
 {
     struct frame_timecode code;
-    if (frame_timecode_of(frame, step, &code))
+    if (encoder_timecode(params, frame, &code))
         add(sei, SEI_TIME_CODE, sei->timecode, timecode_write_hevc(&code, sei->timecode));
 }
 
@@ -34,7 +36,7 @@ void nvenc_sei(struct nvenc_sei *ret, const struct encoder_params *params,
         return;
     add_captions(ret, frame);
     if (!strcmp(params->codec, "hevc"))
-        add_timecode(ret, frame, params->timecode_step);
+        add_timecode(ret, params, frame);
     if (key && params->hdr.has_mastering) {
         sei_write_mastering(&params->hdr, ret->mastering);
         add(ret, SEI_MASTERING_DISPLAY, ret->mastering, sizeof(ret->mastering));

@@ -34,6 +34,7 @@ struct nvenc_session {
     struct encoder_params params;
     struct nvenc_caps caps;
     struct nvenc_setup setup;
+    int width_opened, height_opened; /* what it was opened for */
     void *handle;
     CUstream stream;
     struct nvenc_inputs inputs;
@@ -216,6 +217,10 @@ static int64_t surplus(const void *object, const void *wanted)
     const struct encoder_params *p = wanted;
     const int64_t width = s->setup.init.maxEncodeWidth, height = s->setup.init.maxEncodeHeight;
     const bool same_size = p->width == s->params.width && p->height == s->params.height;
+    /* Where others make the rest of the stream the headers must be equal, and nobody says that they
+     * do not depend on what a session was opened for. */
+    if (p->joined && (p->width != s->width_opened || p->height != s->height_opened))
+        return -1;
     if (!same_coding(p, &s->params) || p->width > width || p->height > height ||
         (!same_size && !s->caps.dynamic_size))
         return -1;
@@ -372,6 +377,8 @@ static int open_new(struct nvenc_session **ret, struct gpu_device *device,
     s->device = device;
     s->params = *params;
     s->caps = *caps;
+    s->width_opened = params->width;
+    s->height_opened = params->height;
     pthread_mutex_init(&s->lock, NULL);
     clock_cond_init(&s->work);
     clock_cond_init(&s->came);

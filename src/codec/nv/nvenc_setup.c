@@ -231,6 +231,8 @@ static void set_h264(NV_ENC_CONFIG_H264 *h, const struct encoder_params *params,
     h->outputPictureTimingSEI = params->timecode_step > 0; /* has room for them */
     h->enableVFR = 1; /* says in the VUI that pictures are not evenly spaced */
     h->enableIntraRefresh = h->outputRecoveryPointSEI = params->intra_refresh_frames > 0;
+    /* What is new is not to be predicted from what is not yet. */
+    h->useConstrainedIntraPred = h->enableIntraRefresh;
     h->intraRefreshPeriod = (uint32_t)params->intra_refresh_frames;
     h->intraRefreshCnt = refresh_count(params);
     h->level = NV_ENC_LEVEL_AUTOSELECT;

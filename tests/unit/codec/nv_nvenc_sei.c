@@ -203,7 +203,7 @@ static void test_timecode(void **state)
 {
     (void)state;
     static const char *const all[] = {"h264", "hevc", "av1"};
-    const struct frame_timecode code = {.count = 2, .clocks = {{0, 0, 0, 78, true}, {23, 59, 59}}};
+    const struct frame_timecode code = {.count = 2, .clocks = {{0, 0, 0, 78, true}, {23, 59, 59, 0, true}}};
     struct frame frame = {0};
     frame.side[1] = (struct frame_side){SIDE_TIMECODE, buffer_copy(&code, sizeof(code))};
     assert_non_null(frame.side[1].buf);
@@ -215,6 +215,8 @@ static void test_timecode(void **state)
         struct nvenc_sei sei;
         uint8_t unit[UNIT_MAX];
         params.timecode_step = i % 3;
+        params.timecode_drop = true;
+        params.field_order = FIELD_TOP_FIRST; /* both clocks */
         nvenc_sei(&sei, &params, &frame, i % 2);
         assert_int_equal(sei.count, i == 4 || i == 5);
         if (sei.count == 0)

@@ -136,6 +136,7 @@ static void test_written(void **state)
         params.speed = 4;
         params.time_base = (struct rational){1, 12800}; /* no rate to count by */
         params.timecode_step = (int)(c % 3);
+        params.timecode_drop = true;
         make_pictures(planar(params.format), WIDTH, HEIGHT, 20, 7, &frames);
         add_timecodes(&frames, 1);
         for (size_t i = 0; i < frames.count; i++)
@@ -316,6 +317,7 @@ static void test_decoders(void **state)
         params.time_base = base;
         params.frame_rate = rate;
         params.timecode_step = 1;
+        params.timecode_drop = rate.den > 1;
         params.global_headers = false;
         if (cases[c].interlaced) {
             params.field_order = FIELD_TOP_FIRST;

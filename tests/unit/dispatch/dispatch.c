@@ -50,7 +50,7 @@ static void test_one_segment_goes_and_comes(void **state)
     give_results(f, 0, 100, 5, 5);
     expect_results(f, 0, 100, 5);
     struct job_output out = {0};
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(next_output(f, &out, NULL), 0);
     assert_int_equal(out.type, JOB_ENDED);
 }
 
@@ -146,11 +146,11 @@ static void test_a_committed_segment_is_not_retried(void **state)
     push_segment(f, 0, 0, 3);
     settle(f);
     give_result(f, 0, 0, 0, SEGMENT_RESULT_BYTES + 1);
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(next_output(f, &out, NULL), 0);
     assert_int_equal(out.type, JOB_PACKET);
     job_output_done(&out);
     fail_slot(f, RGPU_ERROR_NODE);
-    assert_int_equal(job_next(f->job, &out, &err), RGPU_ERROR_NODE);
+    assert_int_equal(next_output(f, &out, &err), RGPU_ERROR_NODE);
     assert_string_equal(err.text, "the encoder is broken");
 }
 
@@ -166,14 +166,14 @@ static void test_a_long_segment_goes_out_as_it_comes(void **state)
     settle(&f);
     for (int64_t pts = 0; pts <= SEGMENT_RESULT_SECONDS; pts++)
         give_result(&f, 0, 0, pts, 10);
-    assert_int_equal(job_next(f.job, &out, NULL), RGPU_ERROR_AGAIN);
+    assert_int_equal(next_output(&f, &out, NULL), RGPU_ERROR_AGAIN);
     give_result(&f, 0, 0, SEGMENT_RESULT_SECONDS + 1, 10);
     for (int64_t pts = 0; pts <= SEGMENT_RESULT_SECONDS + 1; pts++) {
-        assert_int_equal(job_next(f.job, &out, NULL), 0);
+        assert_int_equal(next_output(&f, &out, NULL), 0);
         assert_true(out.type == JOB_PACKET && out.packet.pts == pts);
         job_output_done(&out);
     }
-    assert_int_equal(job_next(f.job, &out, NULL), RGPU_ERROR_AGAIN);
+    assert_int_equal(next_output(&f, &out, NULL), RGPU_ERROR_AGAIN);
     play_close(&f);
 }
 
@@ -232,7 +232,7 @@ static void test_attempts_end(void **state)
         if (i + 1 < SEGMENT_ATTEMPTS_MAX)
             settle(f);
     }
-    assert_int_equal(job_next(f->job, &out, &err), RGPU_ERROR_MEMORY);
+    assert_int_equal(next_output(f, &out, &err), RGPU_ERROR_MEMORY);
     assert_string_equal(err.text, "the encoder is broken");
 }
 
@@ -243,7 +243,7 @@ static void test_what_cannot_help_is_not_retried(void **state)
     push_segment(f, 0, 0, 1);
     settle(f);
     fail_slot(f, RGPU_ERROR_UNSUPPORTED);
-    assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_UNSUPPORTED);
+    assert_int_equal(next_output(f, &out, NULL), RGPU_ERROR_UNSUPPORTED);
 }
 
 /* A result that lacks packets is asked for again, as long as there are attempts. */
@@ -274,7 +274,7 @@ static void test_wrong_count_is_sent_again(void **state)
         assert_int_equal(take_segment(f, 0, 3), 2);
         give_results(f, 2, 6, 3, 2);
     }
-    assert_int_equal(job_next(f->job, &out, &err), RGPU_ERROR_NODE);
+    assert_int_equal(next_output(f, &out, &err), RGPU_ERROR_NODE);
     assert_non_null(strstr(err.text, "3 packets instead of 2"));
 }
 
@@ -285,7 +285,7 @@ static void test_missing_frames_are_counted(void **state)
     push_segment(f, 0, 0, 3);
     settle(f);
     give_results(f, 0, 0, 2, 2);
-    while (job_next(f->job, &out, NULL) == 0 && out.type != JOB_SEGMENT_DONE)
+    while (next_output(f, &out, NULL) == 0 && out.type != JOB_SEGMENT_DONE)
         job_output_done(&out);
     assert_int_equal(out.type, JOB_SEGMENT_DONE);
     assert_int_equal(out.frames_missing, 1);
@@ -298,7 +298,7 @@ static void test_lost_link_fails_the_job(void **state)
     push_segment(f, 0, 0, 3);
     settle(f);
     link_shutdown(f->node);
-    assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_NODE);
+    assert_int_equal(next_output(f, &out, NULL), RGPU_ERROR_NODE);
 }
 
 static void test_another_node_takes_over(void **state)
@@ -311,7 +311,7 @@ static void test_another_node_takes_over(void **state)
     settle(f);
     struct job_output out = {0};
     link_shutdown(f->node);
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(next_output(f, &out, NULL), 0);
     assert_int_equal(out.type, JOB_NOTE); /* which says so */
     assert_int_equal(take_segment(&other, 0, 2), 0);
     give_results(&other, 0, 5, 2, 2);
@@ -344,11 +344,11 @@ static void test_notes_once_and_headers_alike(void **state)
         say_error(f, MESSAGE_NOTE, 0, 0, "4:2:2 is encoded as 4:2:0");
         say_header(f, 1, "abc");
     }
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(next_output(f, &out, NULL), 0);
     assert_int_equal(out.type, JOB_NOTE);
     settle(f); /* the header was given before */
     say_header(f, 1, "abd");
-    assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_NODE);
+    assert_int_equal(next_output(f, &out, NULL), RGPU_ERROR_NODE);
 }
 
 /* A job on one node with one slot, of one segment of 25 frames that is about to be sent. */
@@ -395,7 +395,7 @@ static int take_rest(struct fixture *f, char note[ERROR_TEXT_MAX])
     struct job_output out = {0};
     int packets = 0, notes = 0;
     note[0] = '\0';
-    while (job_next(f->job, &out, NULL) == 0 && out.type != JOB_ENDED) {
+    while (next_output(f, &out, NULL) == 0 && out.type != JOB_ENDED) {
         if (out.type == JOB_NOTE && ++notes)
             snprintf(note, ERROR_TEXT_MAX, "%s", out.note);
         packets += out.type == JOB_PACKET;
@@ -460,7 +460,7 @@ static void test_a_long_segment_that_breaks_the_bucket_is_noted(void **state)
         }
         struct job_output out = {0};
         for (int i = 0; i < 100; i++) { /* before "done" is said */
-            assert_int_equal(job_next(f.job, &out, NULL), 0);
+            assert_int_equal(next_output(&f, &out, NULL), 0);
             assert_int_equal(out.type, JOB_PACKET);
             job_output_done(&out);
         }

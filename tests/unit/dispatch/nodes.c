@@ -40,7 +40,7 @@ static int outcome(struct fixture *f, struct error *err, char note[ERROR_TEXT_MA
     struct job_output out = {0};
     int ret = 0;
     note[0] = '\0';
-    for (int i = 0; i < 1000 && (ret = job_next(f->job, &out, err)) == 0; i++) {
+    for (int i = 0; i < 1000 && (ret = next_output(f, &out, err)) == 0; i++) {
         if (out.type == JOB_NOTE)
             snprintf(note, ERROR_TEXT_MAX, "%s", out.note);
         job_output_done(&out);
@@ -51,7 +51,7 @@ static int outcome(struct fixture *f, struct error *err, char note[ERROR_TEXT_MA
 static void expect_note(struct fixture *f, const char *text)
 {
     struct job_output out = {0};
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(next_output(f, &out, NULL), 0);
     assert_int_equal(out.type, JOB_NOTE);
     assert_non_null(strstr(out.note, text));
 }
@@ -395,7 +395,7 @@ static struct job_output expect_segment(struct fixture *f, uint32_t segment, cha
 {
     struct job_output out = {0};
     note[0] = '\0';
-    while (job_next(f->job, &out, NULL) == 0 && out.type != JOB_SEGMENT_DONE) {
+    while (next_output(f, &out, NULL) == 0 && out.type != JOB_SEGMENT_DONE) {
         if (out.type == JOB_NOTE)
             snprintf(note, ERROR_TEXT_MAX, "%s", out.note);
         job_output_done(&out);
@@ -519,7 +519,7 @@ static void test_wrong_frames_of_what_has_gone_out(void **state)
     push_segment(f, 0, 0, 1);
     settle(f);
     give_result(f, 0, 0, 0, SEGMENT_RESULT_BYTES + 1);
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(next_output(f, &out, NULL), 0);
     assert_int_equal(out.type, JOB_PACKET);
     job_output_done(&out);
     give_done(f, 0, &(struct segment_done){.frames = 2, .packets = {1, 0}});
@@ -613,8 +613,43 @@ static void test_a_slot_without_room_is_closed(void **state)
     assert_string_equal(note, "");
 }
 
-/* When the others are gone. */
-static void test_closed_slots_are_tried_again(void **state)
+/* One that has no room for all of its encoders makes the film alone, with others than were begun
+ * with: nothing of it has gone out, headers neither. */
+static void test_the_last_slot_makes_all(void **state)
+{
+    struct fixture *f = *state;
+    struct job_output out = {0};
+    push_segment(f, 0, 0, 3);
+    push_segment(f, 1, 3, 3);
+    settle(f);
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    assert_int_equal(take_segment(f, 1, 3), 1);
+    lack_room(f, 1);
+    expect_note(f, "fewer segments");
+    lack_room(f, 0);
+    settle(f);
+    bool alone = false;
+    while (!alone) { /* past what it was sent of the other's segment */
+        struct message msg = receive(f);
+        alone = msg.type == MESSAGE_SLOT_RESET && msg.slot == 0;
+        assert_int_equal(msg.alone, alone);
+        message_done(&msg);
+    }
+    assert_int_equal(take_segment(f, 0, 3), 0);
+    say_header(f, 0, "abd");
+    say_header(f, 1, "abe");
+    give_results(f, 0, 0, 3, 3);
+    for (int r = 0; r < 2; r++) {
+        assert_int_equal(job_next(f->job, &out, NULL), 0);
+        assert_int_equal(out.type, JOB_HEADER);
+        assert_memory_equal(out.track.extradata->data, r == 0 ? "abd" : "abe", 3);
+        job_output_done(&out);
+    }
+    expect_results(f, 0, 0, 3);
+}
+
+/* A node's last slot stays, whatever others have. */
+static void test_each_node_keeps_a_slot(void **state)
 {
     struct fixture *f = *state, other;
     char note[ERROR_TEXT_MAX];
@@ -634,7 +669,7 @@ static void test_closed_slots_are_tried_again(void **state)
     assert_int_equal(take_segment(&other, 0, 3), 0);
     link_close(&other.node);
     assert_int_equal(outcome(f, NULL, note), RGPU_ERROR_AGAIN);
-    assert_int_equal(take_segment(f, 0, 3), 0);
+    assert_int_equal(take_segment(f, 1, 3), 0);
     give_results(f, 0, 0, 3, 3);
     expect_results(f, 0, 0, 3);
 }
@@ -679,7 +714,7 @@ static void test_a_flood_of_results_loses_the_node(void **state)
     while (ret == RGPU_ERROR_AGAIN && given < 100000) {
         give_result(f, 1, 0, 3, 1);
         given++;
-        ret = job_next(f->job, &out, &err);
+        ret = next_output(f, &out, &err);
     }
     assert_int_equal(ret, RGPU_ERROR_NODE);
     assert_non_null(strstr(err.text, "protocol"));
@@ -730,7 +765,8 @@ int main(void)
         WITH_TWO(test_a_second_try_goes_elsewhere),
         WITH_TWO(test_another_header_loses_the_node),
         WITH_TWO(test_a_slot_without_room_is_closed),
-        WITH_TWO(test_closed_slots_are_tried_again),
+        WITH_TWO(test_the_last_slot_makes_all),
+        WITH_TWO(test_each_node_keeps_a_slot),
         WITH_TWO(test_a_failure_has_words),
         WITH_TWO(test_a_flood_of_results_loses_the_node),
         WITH_ONE(test_a_large_segment_is_let_go),

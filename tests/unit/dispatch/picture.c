@@ -121,7 +121,7 @@ static void test_a_picture_that_is_none(void **state)
     push_segment(f, 0, 0, 10);
     settle(f);
     say_picture(f, 0, 1 << 20);
-    assert_int_equal(job_next(f->job, &out, &err), RGPU_ERROR_NODE);
+    assert_int_equal(next_output(f, &out, &err), RGPU_ERROR_NODE);
     assert_non_null(strstr(err.text, "protocol"));
 }
 

@@ -64,14 +64,17 @@ void play_open(struct fixture *f, struct job_params *params, int slots)
     const int renditions = params->renditions_count;
     struct job *job = NULL;
     play_complete(params);
-    struct job_output out = {0};
     assert_int_equal(job_open(&job, params, NULL), 0);
     play_join(f, job, renditions, slots);
-    for (int r = 0; r < renditions; r++) {
-        assert_int_equal(job_next(job, &out, NULL), 0);
-        assert_int_equal(out.type, JOB_HEADER);
-        job_output_done(&out);
-    }
+    settle(f);
+}
+
+int next_output(struct fixture *f, struct job_output *ret, struct error *err)
+{
+    int rc;
+    while ((rc = job_next(f->job, ret, err)) == 0 && ret->type == JOB_HEADER)
+        job_output_done(ret);
+    return rc;
 }
 
 void play_close(struct fixture *f)
@@ -143,7 +146,7 @@ void fail_slot(struct fixture *f, int code)
 void settle(struct fixture *f)
 {
     struct job_output out = {0};
-    assert_int_equal(job_next(f->job, &out, NULL), RGPU_ERROR_AGAIN);
+    assert_int_equal(next_output(f, &out, NULL), RGPU_ERROR_AGAIN);
 }
 
 /* ---- segments ------------------------------------------------------------------------------ */
@@ -222,13 +225,13 @@ void expect_results(struct fixture *f, uint32_t segment, int64_t start, int coun
 {
     struct job_output out = {0};
     for (int i = 0; i < 2 * count; i++) {
-        assert_int_equal(job_next(f->job, &out, NULL), 0);
+        assert_int_equal(next_output(f, &out, NULL), 0);
         assert_int_equal(out.type, JOB_PACKET);
         assert_int_equal(out.segment, segment);
         assert_int_equal(out.packet.pts, start + i / 2);
         job_output_done(&out);
     }
-    assert_int_equal(job_next(f->job, &out, NULL), 0);
+    assert_int_equal(next_output(f, &out, NULL), 0);
     assert_int_equal(out.type, JOB_SEGMENT_DONE);
     assert_int_equal(out.segment, segment);
     assert_int_equal(out.frames_missing, 0);

@@ -24,6 +24,9 @@ struct fixture {
     uint64_t digest_of[PLAY_SEGMENTS_MAX]; /* for give_results; 0: the right one */
 };
 
+/* As job_next, but for headers, which are passed over. */
+int next_output(struct fixture *f, struct job_output *ret, struct error *err);
+
 /* Gives the renditions a size, and the source a time base where it has none. */
 void play_complete(struct job_params *params);
 
