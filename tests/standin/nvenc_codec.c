@@ -448,9 +448,9 @@ static void read_input(const struct nvenc_picture *picture, AVFrame *frame)
  * whose delays would come first. */
 static bool append_timing(struct nvenc_bytes *to, bool fields, bool bottom_first)
 {
-    uint8_t payload[] = {!fields ? 0x04 : bottom_first ? 0x42 : 0x32};
+    uint8_t payload = !fields ? 0x04 : bottom_first ? 0x42 : 0x32;
     const NV_ENC_SEI_PAYLOAD message = {
-        .payloadSize = sizeof(payload), .payloadType = 1, .payload = payload};
+        .payloadSize = sizeof(payload), .payloadType = 1, .payload = &payload};
     return nvenc_append_sei(to, false, &message);
 }
 
@@ -464,9 +464,9 @@ static bool append_recovery(const struct nvenc_codec *codec, struct nvenc_bytes 
         (uint64_t)code << (64 - 2 * length + 1) | UINT64_C(0x11) << (64 - 2 * length + 1 - 5);
     for (int i = 0; i < 8; i++)
         bytes[i] = (uint8_t)(bits >> (56 - 8 * i));
-    NV_ENC_SEI_PAYLOAD payload = {
+    const NV_ENC_SEI_PAYLOAD message = {
         .payloadSize = (uint32_t)(2 * length - 1 + 5 + 7) / 8, .payloadType = 6, .payload = bytes};
-    return nvenc_append_sei(to, false, &payload);
+    return nvenc_append_sei(to, false, &message);
 }
 
 static bool assemble(struct nvenc_codec *codec, struct nvenc_picture *picture, bool begins)

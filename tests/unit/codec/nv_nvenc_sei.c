@@ -203,7 +203,8 @@ static void test_timecode(void **state)
 {
     (void)state;
     static const char *const all[] = {"h264", "hevc", "av1"};
-    const struct frame_timecode code = {.count = 2, .clocks = {{0, 0, 0, 78, true}, {23, 59, 59, 0, true}}};
+    const struct frame_timecode code = {.count = 2,
+                                        .clocks = {{0, 0, 0, 78, true}, {23, 59, 59, 0, true}}};
     struct frame frame = {0};
     frame.side[1] = (struct frame_side){SIDE_TIMECODE, buffer_copy(&code, sizeof(code))};
     assert_non_null(frame.side[1].buf);
