@@ -1,5 +1,6 @@
 #include "stop.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -13,7 +14,6 @@
 #define REPEAT_MS 500
 
 static atomic_int stop_signal_seen;
-static atomic_llong first_ms; /* 0: none yet */
 static atomic_bool is_at_once;
 
 static long long now_ms(void)
@@ -31,29 +31,47 @@ static void end_at_once(int number)
     _exit(STATUS_SIGNAL + number);
 }
 
-static void on_signal(int number)
+/* The signals wait here, one after another: a handler would run in the midst of anything. */
+static void *watch(void *arg)
 {
-    long long first = 0;
-    const long long now = now_ms();
-    if (atomic_load(&is_at_once))
-        end_at_once(number);
-    if (atomic_compare_exchange_strong(&first_ms, &first, now))
-        atomic_store(&stop_signal_seen, number);
-    else if (now - first >= REPEAT_MS)
-        _exit(STATUS_SIGNAL + number);
+    const sigset_t *watched = arg;
+    long long first_ms = 0;
+    int number;
+    while (sigwait(watched, &number) == 0) {
+        const long long now = now_ms();
+        if (first_ms == 0) {
+            first_ms = now;
+            atomic_store(&stop_signal_seen, number);
+            if (atomic_load(&is_at_once))
+                end_at_once(number);
+        } else if (now - first_ms >= REPEAT_MS) {
+            _exit(STATUS_SIGNAL + number);
+        }
+    }
+    return NULL;
 }
 
 void stop_install(void)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
+    static sigset_t watched;
+    sigemptyset(&watched);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         struct sigaction before;
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-            sigaction(numbers[i], &action, NULL);
+            sigaddset(&watched, numbers[i]);
     }
     signal(SIGPIPE, SIG_IGN);
+
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_sigmask(SIG_BLOCK, &watched, NULL);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    /* Without the thread they end the process, as they do where nobody asks. */
+    if (pthread_create(&thread, &attr, watch, &watched) != 0)
+        pthread_sigmask(SIG_UNBLOCK, &watched, NULL);
+    pthread_attr_destroy(&attr);
 }
 
 void stop_at_once(void)

@@ -1,13 +1,13 @@
 /* Ctrl-C and its kin: the first signal asks to stop, a second one ends the process at once, unless
  * it comes within half a second.
  *
- * Threads: handlers touch atomics only, and write to standard error; stop_signal may be called from
- * any thread. */
+ * Threads: stop_install is called before there is a second one, and starts one that lives as long
+ * as the process; stop_signal may be called from any. */
 #ifndef APPS_STOP_H
 #define APPS_STOP_H
 
-/* Catches SIGINT, SIGTERM and SIGHUP, but leaves one that was ignored before (nohup) ignored, and
- * ignores SIGPIPE: a reader that goes away must not stop a job. */
+/* Watches for SIGINT, SIGTERM and SIGHUP, but leaves one that was ignored before (nohup) ignored,
+ * and ignores SIGPIPE: a reader that goes away must not stop a job. */
 void stop_install(void);
 
 /* For a verb that has nothing to clean up: from here on the first signal says "stopped" and ends

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Checks who includes whom against the room table of meson.build.
+"""Checks who includes whom against the room table of meson.build, and who starts threads.
 
     rooms.py ROOT           the tree itself
     rooms.py ROOT selftest  a tree with one violation of each kind: all must be found
 
 A room includes its own headers, those of the rooms in its row, and the libraries in its row. apps/
 and examples/ include the public headers (and what lies beside them) only; public headers only each
-other.
+other. Threads are started by thread_start alone.
 """
 import ast
 import pathlib
@@ -98,11 +98,19 @@ def check_users(root, rooms):
     return problems
 
 
+def check_threads(root):
+    """All of the library's threads leave the program's signals alone: thread_start sees to it."""
+    return [f"{path.relative_to(root)}:{number}: pthread_create instead of thread_start"
+            for path in sources(root / "src") if path != root / "src/base/thread.c"
+            for number, line in enumerate(path.read_text().splitlines(), 1)
+            if re.search(r"\bpthread_create\(", line)]
+
+
 def check(root):
     rooms = table(root)
     if len(rooms) < 2:
         return ["no room table in meson.build"]
-    return check_rooms(root, rooms) + check_users(root, rooms)
+    return check_rooms(root, rooms) + check_users(root, rooms) + check_threads(root)
 
 
 VIOLATIONS = {
@@ -116,6 +124,7 @@ VIOLATIONS = {
     "apps/rgpu/h.c": '  #  include "file/reader.h"\n',
     "examples/i.c": "#include <libavformat/avformat.h>\n",
     "include/rgpu/j.h": '#include "base/error.h"\n',
+    "src/node/k.c": "int x = pthread_create(&thread, NULL, run, NULL);\n",
 }
 
 
@@ -144,7 +153,7 @@ def main():
     root = pathlib.Path(sys.argv[1])
     problems = selftest(root) if sys.argv[2:] == ["selftest"] else check(root)
     print("\n".join(problems) if problems else
-          f"{len(table(root))} rooms, {len(sources(root / 'src'))} files: all includes point down")
+          f"{len(table(root))} rooms, {len(sources(root / 'src'))} files: all includes point down, threads by thread_start")
     return 1 if problems else 0
 
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "codec/nv/nvenc_inputs.h"
 #include "gpu/idle.h"
 #include "gpu/stream.h"
@@ -306,7 +307,7 @@ static int make(struct nvenc_session *s, struct error *err)
     rc = make_slots(s, err);
     if (rc != 0)
         return rc;
-    if (pthread_create(&s->thread, NULL, output_main, s) != 0)
+    if (thread_start(&s->thread, output_main, s) != 0)
         return error_set(err, RGPU_ERROR_MEMORY, "no thread for an NVENC session");
     s->has_thread = true;
     return 0;
