@@ -33,8 +33,11 @@ static int upload(struct resize *r, struct error *err)
     if (rc)
         return rc;
     result = cuda->cuMemcpyHtoDAsync(r->block, r->plan.block, r->plan.size, stream);
-    if (result == CUDA_SUCCESS)
+    if (result == CUDA_SUCCESS) {
         result = cuda->cuStreamSynchronize(stream);
+        if (result != CUDA_SUCCESS)
+            r->block = 0; /* the copy may go on: the context keeps the memory to its end */
+    }
     gpu_stream_free(r->device, &stream);
     return result == CUDA_SUCCESS ? 0 : gpu_error(err, result, "copy of the resize's tables");
 }

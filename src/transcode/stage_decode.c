@@ -146,7 +146,7 @@ static int check_side(struct session *s, struct frame *frame, struct error *err)
     return 0;
 }
 
-/* Passes on what the decoder has to say, at the first frame of a segment. */
+/* Passes on what the decoder has to say, once. */
 static int give_note(struct session *s, const struct ticket *ticket, const struct frame *frame)
 {
     struct decode_stage *d = &s->decode;
@@ -159,7 +159,7 @@ static int give_note(struct session *s, const struct ticket *ticket, const struc
         if (r)
             return r;
     }
-    if (!d->decoder || d->note_given || ticket->done.frames > 1)
+    if (!d->decoder || d->note_given)
         return 0;
     struct decoder_stats stats = {0};
     s->backend->decoder->stats(d->decoder, &stats);

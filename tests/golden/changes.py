@@ -4,7 +4,7 @@ lanes, the result has one header, all frames at their times, and the same pictur
 converted is what ffmpeg's own filters make of it. Where the first half comes once more behind the
 second, it becomes what it was at first.
 
-    changes.py RGPU
+    changes.py RGPU [KIND...]    all kinds unless some are named
 """
 import hashlib
 import pathlib
@@ -176,12 +176,12 @@ class Change:
         return problems
 
 
-def main(rgpu):
+def main(rgpu, *kinds):
     problems = []
-    for kind in (*KINDS, *RETURNS):
+    for kind in kinds or (*KINDS, *RETURNS):
         with tempfile.TemporaryDirectory(prefix="changes-") as folder:
             problems += Change(rgpu, pathlib.Path(folder), kind).run()
     report(problems, "changes")
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

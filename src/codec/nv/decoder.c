@@ -382,7 +382,9 @@ static int feed(struct nv_decoder *dec, const struct packet *pkt, struct error *
     int rc = nv_stream_bytes(&dec->stream, pkt, &bytes, &size, err);
     if (rc != 0)
         return rc;
-    const bool whole = dec->low_latency && dec->facts.pictures == 1;
+    /* Else the parser knows only with the next packet that this one is whole. What a key frame
+     * brings that cannot be decoded is to be known with the key frame. */
+    const bool whole = dec->facts.pictures == 1 && (dec->low_latency || pkt->flags & PACKET_KEY);
     CUVIDSOURCEDATAPACKET data = {
         .flags = CUVID_PKT_TIMESTAMP | (whole ? CUVID_PKT_ENDOFPICTURE : 0),
         .payload = bytes,

@@ -517,60 +517,6 @@ static void test_captions(void **state)
     }
 }
 
-static unsigned next_random(unsigned *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
-static void spoil(struct packet *p, unsigned *random)
-{
-    p->buf = buffer_copy(p->data, p->size);
-    assert_non_null(p->buf);
-    p->data = p->buf->data;
-    for (unsigned k = next_random(random) % 4; k > 0; k--)
-        p->buf->data[next_random(random) % p->size] ^= (uint8_t)(1u << next_random(random) % 8);
-    if (next_random(random) % 4 == 0)
-        p->size = 1 + next_random(random) % p->size;
-}
-
-/* Bit flips and cuts: no error, no crash, and what comes is still a picture. */
-static void test_damage(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"open.mkv", "hevc10.mp4", "av1.mkv",
-                                        "vp9.webm", "vp8.webm",   "mpeg2.ts"};
-    const char *said = getenv("RGPU_SEED");
-    const unsigned seed = said ? (unsigned)strtoul(said, NULL, 10) : (unsigned)time(NULL);
-    unsigned random = seed;
-    print_message("seed %u (RGPU_SEED)\n", seed);
-    for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
-        struct clip clip;
-        if (!get_example(names[n], &clip))
-            continue;
-        for (int round = 0; round < 6; round++) {
-            struct packet *bad = calloc(clip.count + 1, sizeof(*bad));
-            assert_non_null(bad);
-            for (size_t i = 0; i < clip.count; i++) {
-                bad[i] = clip.packets[i];
-                spoil(&bad[i], &random);
-            }
-            struct frame_list frames = {0};
-            struct decoder_stats stats;
-            decode(&nv_decoder_ops,
-                   &(struct decoder_params){.track = &clip.track, .low_latency = round % 2}, bad,
-                   clip.count, &frames, &stats);
-            assert_int_equal(stats.packets, clip.count);
-            assert_int_equal(stats.frames, frames.count);
-            frame_list_done(&frames);
-            for (size_t i = 0; i < clip.count; i++)
-                buffer_unref(&bad[i].buf);
-            free(bad);
-        }
-        clip_done(&clip);
-    }
-}
-
 /* ---- frames that are held -------------------------------------------------------------------- */
 
 /* Frames may be dropped after their decoder is closed. */
@@ -615,6 +561,12 @@ struct keeper {
     size_t count;
     bool ended;
 };
+
+static unsigned next_random(unsigned *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
 
 /* Holds as many frames as may be out, and drops one now and then. */
 static void *keep_frames(void *arg)
@@ -805,7 +757,6 @@ int main(void)
         cmocka_unit_test(test_end_of_sequence),
         cmocka_unit_test(test_low_latency),
         cmocka_unit_test(test_captions),
-        cmocka_unit_test(test_damage),
         cmocka_unit_test(test_frames_outlive),
         cmocka_unit_test(test_waits_for_frames),
         cmocka_unit_test(test_failing_calls),
