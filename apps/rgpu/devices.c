@@ -125,14 +125,19 @@ static void device_print(const struct rgpu_device_info *d)
     char bytes[32];
     printf("%-8s ", d->name);
     text_print(stdout, d->description);
-    if (d->cores > 0)
+    /* Those that a GPU needs are the CPU's, and have been said there. */
+    if (d->cores > 0 && !strcmp(d->name, "cpu"))
         printf(", %d processor%s", d->cores, d->cores == 1 ? "" : "s");
     if (d->memory_bytes > 0)
         printf(", %s of memory", text_bytes(bytes, sizeof(bytes), d->memory_bytes));
     printf("\n         decodes  %s\n         encodes  %s\n", d->decoders[0] ? d->decoders : "-",
            d->encoders[0] ? d->encoders : "-");
-    if (d->remark[0])
-        printf("         note     %s\n", d->remark);
+    for (const char *line = d->remark; *line;) {
+        const int length = (int)strcspn(line, "\n");
+        printf("         note     %.*s\n", length, line);
+        line += length;
+        line += *line == '\n';
+    }
     device_print_use(d);
     device_print_clocks(d);
 }
@@ -218,6 +223,13 @@ static int figure_show(void *opaque, const struct rgpu_bench_result *f)
         fflush(stdout);
     }
     return 0;
+}
+
+void bench_help(FILE *out)
+{
+    fprintf(out, "\nPrints for 720p, 1080p and 2160p what each step of a job does alone: frames a\n"
+                 "second, and seconds of CPU time (of all processors) for 1000 frames. The first\n"
+                 "line of a size takes longer, as encoders make what is then decoded.\n");
 }
 
 int bench_run(const void *settings, const char *const *operands)

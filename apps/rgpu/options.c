@@ -221,8 +221,9 @@ const char *options_nearest(const char *word, const char *(*candidate)(const voi
                             const void *opaque)
 {
     const char *best = NULL, *name = NULL;
-    /* A third of the letters may be wrong, or the word may be a beginning ("--dur"). */
-    size_t length = strlen(word), limit = length / 3 + 1;
+    /* A third of the letters may be wrong, or the word may be a beginning ("--dur"). Of short words
+     * one: most have another within two letters. */
+    size_t length = strlen(word), limit = length < 4 ? 1 : length / 3 + 1;
     for (int i = 0; (name = candidate(opaque, i)) != NULL; i++) {
         size_t d = distance(word, name);
         if (length >= 2 && !strncmp(word, name, length))
@@ -312,8 +313,8 @@ int options_parse(const struct verb *verb, int argc, char *const *argv, void *se
             if (ret)
                 return ret;
         } else if (count == verb->operands_max) {
-            return complain(c, "'%s' is one argument too many: rgpu %s %s [options]", argument,
-                            verb->name, verb->operands);
+            return complain(c, "'%s' is one argument too many: rgpu %s%s%s [options]", argument,
+                            verb->name, verb->operands[0] ? " " : "", verb->operands);
         } else if (!argument[0]) {
             return complain(c, "an empty name: rgpu %s %s [options]", verb->name, verb->operands);
         } else {

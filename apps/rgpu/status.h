@@ -18,7 +18,7 @@
     X(OUTPUT, 4, "the output exists, cannot be written, or the disk is full")                      \
     X(DEVICE, 5, "the device is missing, or cannot do what was asked")                             \
     X(VERIFY, 6, "--verify found that the result does not match the source")                       \
-    X(NODE, 7, "a node failed, and no other could take over")
+    X(NODE, 7, "a node (the CPU or a GPU at work) broke off: try again, or --device cpu")
 
 enum status {
 #define STATUS_ENUM(name, value, text) STATUS_##name = (value),

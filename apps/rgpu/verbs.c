@@ -20,7 +20,7 @@ const struct verb verbs[] = {
     {"devices", "", 0, 0, "Lists what this machine can decode and encode on.", devices_options,
      sizeof(struct show_settings), NULL, devices_run, NULL},
     {"bench", "", 0, 0, "Measures how fast a device decodes, scales and encodes.", bench_options,
-     sizeof(struct show_settings), NULL, bench_run, NULL},
+     sizeof(struct show_settings), NULL, bench_run, bench_help},
     {"help", "[VERB]", 0, 1, "Tells about a verb and its options.", no_options, 0, NULL, help_run,
      NULL},
     {0},

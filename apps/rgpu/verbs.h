@@ -41,6 +41,7 @@ void transcode_help(FILE *out);
 int probe_run(const void *settings, const char *const *operands);
 int devices_run(const void *settings, const char *const *operands);
 int bench_run(const void *settings, const char *const *operands);
+void bench_help(FILE *out);
 int help_run(const void *settings, const char *const *operands);
 
 const struct verb *verb_find(const char *name);

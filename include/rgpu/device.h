@@ -22,7 +22,7 @@ struct rgpu_device_info {
     int64_t memory_bytes;
     char decoders[512]; /* names, comma separated: "h264,hevc,av1,..." */
     char encoders[512]; /* "h264,hevc,av1"; of a GPU, those of its own */
-    char remark[640];   /* what a user should know; may be empty */
+    char remark[640];   /* what a user should know, a line for each thing; may be empty */
     /* What it is doing, as it says itself; negative: it does not. */
     int compute_percent, decoder_percent, encoder_percent;
     int temperature_c, power_mw;
@@ -45,7 +45,9 @@ struct rgpu_bench_result {
 };
 
 /* Measures decode, scale and encode on one device ("auto", "cpu", "cuda:N") with pictures that it
- * makes itself, and calls `result` once a figure. `seconds` is the time for each figure (0: 1 s).
+ * makes itself, and calls `result` once a figure: for each picture size in this order. Encoders are
+ * measured first, as decoders need what they make, so that the first figure of a size takes longer.
+ * `seconds` is the time for each figure (0: 1 s).
  * `result` returns 0 to go on; anything else ends with RGPU_ERROR_CANCELLED. `message`, of
  * `message_size` bytes, gets the error's text (may be NULL). */
 RGPU_API int rgpu_bench(const char *device, double seconds,

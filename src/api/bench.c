@@ -14,6 +14,21 @@
 #define SOURCE_FRAMES 32      /* played forwards and backwards, so that motion never jumps */
 #define PACKETS_MAX 256
 #define DECODED_MAX 4
+#define FIGURES_MAX 8 /* of encoders, of one size */
+
+enum { CODECS_COUNT = 3 };
+static const char *const codecs[CODECS_COUNT] = {"h264", "hevc", "av1"};
+
+/* What an encoder made, for the decoder's turn. */
+struct clip {
+    struct packet packets[PACKETS_MAX];
+    int count;
+};
+
+struct figure {
+    char what[64];
+    struct rgpu_bench_result result;
+};
 
 struct bench {
     struct device device;
@@ -22,8 +37,10 @@ struct bench {
     int (*result)(void *opaque, const struct rgpu_bench_result *figure);
     void *opaque;
     struct frame *frames[SOURCE_FRAMES];
-    struct packet packets[PACKETS_MAX]; /* of the last encode */
-    int packets_count;
+    struct clip clips[CODECS_COUNT]; /* of one size */
+    /* Encoders are measured first, as decoders need what they make, and told last. */
+    struct figure encodes[FIGURES_MAX];
+    int encodes_count;
 };
 
 /* A stop watch for one figure. */
@@ -41,18 +58,22 @@ static bool watch_over(const struct bench *b, const struct watch *w)
     return (double)(clock_now_ns() - w->start_ns) / 1e9 >= b->seconds;
 }
 
-static int tell(struct bench *b, const struct watch *w, const char *what, int width, int height,
-                int64_t frames)
+static struct rgpu_bench_result watch_read(const struct watch *w, int width, int height,
+                                           int64_t frames)
 {
     const double wall = (double)(clock_now_ns() - w->start_ns) / 1e9;
     const double cpu = (double)(clock_cpu_ns() - w->cpu_ns) / 1e9;
-    const struct rgpu_bench_result figure = {
-        .what = what,
+    return (struct rgpu_bench_result){
         .width = width,
         .height = height,
         .frames_per_second = (double)frames / wall,
         .cpu_seconds_per_1000_frames = frames ? cpu * 1000 / (double)frames : 0,
     };
+}
+
+static int tell(struct bench *b, const char *what, struct rgpu_bench_result figure)
+{
+    figure.what = what;
     return b->result(b->opaque, &figure) == 0 ? 0 : RGPU_ERROR_CANCELLED;
 }
 
@@ -111,31 +132,34 @@ static struct frame *film_frame(struct bench *b, int64_t n)
 
 /* ---- encode -------------------------------------------------------------------------------- */
 
-static void free_packets(struct bench *b)
+static void free_clips(struct bench *b)
 {
-    for (int i = 0; i < b->packets_count; i++)
-        packet_done(&b->packets[i]);
-    b->packets_count = 0;
+    for (int c = 0; c < CODECS_COUNT; c++) {
+        for (int i = 0; i < b->clips[c].count; i++)
+            packet_done(&b->clips[c].packets[i]);
+        b->clips[c].count = 0;
+    }
 }
 
-/* Takes what the encoder has; the first packets are kept for the decoder's turn. */
-static int drain_packets(struct bench *b, void *encoder, int64_t *frames, struct error *err)
+/* Takes what the encoder has; the first packets are kept in `clip`, if that is not NULL. */
+static int drain_packets(struct bench *b, void *encoder, struct clip *clip, int64_t *frames,
+                         struct error *err)
 {
     struct packet pkt = {0};
     int ret;
     while ((ret = b->backend->encoder->receive(encoder, &pkt, err)) == 0) {
         (*frames)++;
-        if (b->packets_count < PACKETS_MAX) {
-            pkt.ordinal = (uint64_t)b->packets_count;
-            b->packets[b->packets_count++] = packet_move(&pkt);
+        if (clip && clip->count < PACKETS_MAX) {
+            pkt.ordinal = (uint64_t)clip->count;
+            clip->packets[clip->count++] = packet_move(&pkt);
         }
         packet_done(&pkt);
     }
     return ret == RGPU_ERROR_AGAIN || ret == RGPU_ERROR_END ? 0 : ret;
 }
 
-static int encode_film(struct bench *b, void *encoder, const struct watch *watch, int64_t *frames,
-                       struct error *err)
+static int encode_film(struct bench *b, void *encoder, struct clip *clip, const struct watch *watch,
+                       int64_t *frames, struct error *err)
 {
     const struct encoder_ops *ops = b->backend->encoder;
     for (int64_t n = 0; !watch_over(b, watch) || n < 2; n++) {
@@ -145,18 +169,18 @@ static int encode_film(struct bench *b, void *encoder, const struct watch *watch
         frame->flags = n % 60 ? 0 : FRAME_KEY;
         int ret;
         while ((ret = ops->send(encoder, frame, err)) == RGPU_ERROR_AGAIN)
-            if ((ret = drain_packets(b, encoder, frames, err)) != 0)
+            if ((ret = drain_packets(b, encoder, clip, frames, err)) != 0)
                 return ret;
         if (ret == 0)
-            ret = drain_packets(b, encoder, frames, err);
+            ret = drain_packets(b, encoder, clip, frames, err);
         if (ret != 0)
             return ret;
     }
     int ret;
     while ((ret = ops->send(encoder, NULL, err)) == RGPU_ERROR_AGAIN)
-        if ((ret = drain_packets(b, encoder, frames, err)) != 0)
+        if ((ret = drain_packets(b, encoder, clip, frames, err)) != 0)
             return ret;
-    return ret == 0 ? drain_packets(b, encoder, frames, err) : ret;
+    return ret == 0 ? drain_packets(b, encoder, clip, frames, err) : ret;
 }
 
 /* Whether the device gives this encode to the CPU. */
@@ -168,14 +192,16 @@ static bool encodes_elsewhere(const struct bench *b, void *encoder)
     return !b->device.info.encodes || header.note[0];
 }
 
-static int bench_encode(struct bench *b, const char *codec, int width, int height, int speed,
+static int bench_encode(struct bench *b, int codec, int width, int height, int speed,
                         struct error *err)
 {
+    const char *const name = codecs[codec];
+    struct clip *clip = &b->clips[codec];
     struct encoder_params params = {
         .device = b->device.info.index,
         .width = width,
         .height = height,
-        .format = b->backend->encoder->format(b->device.info.index, codec, "", PIXEL_YUV420P),
+        .format = b->backend->encoder->format(b->device.info.index, name, "", PIXEL_YUV420P),
         .time_base = {1, 30},
         .frame_rate = {30, 1},
         .rate = RATE_VBR,
@@ -183,7 +209,7 @@ static int bench_encode(struct bench *b, const char *codec, int width, int heigh
         .speed = speed,
         .bframes = -1,
     };
-    snprintf(params.codec, sizeof(params.codec), "%s", codec);
+    snprintf(params.codec, sizeof(params.codec), "%s", name);
     if (params.format != PIXEL_YUV420P && params.format != PIXEL_NV12)
         return 0; /* no such encoder here */
     void *encoder = NULL;
@@ -191,14 +217,15 @@ static int bench_encode(struct bench *b, const char *codec, int width, int heigh
     if (ret != 0)
         return ret;
     int64_t frames = 0;
-    char what[64];
-    snprintf(what, sizeof(what), "encode %s p%d%s", codec, speed,
+    struct figure *figure = &b->encodes[b->encodes_count];
+    snprintf(figure->what, sizeof(figure->what), "encode %s p%d%s", name, speed,
              encodes_elsewhere(b, encoder) ? BY_CPU : "");
-    free_packets(b);
     const struct watch watch = watch_start();
-    ret = encode_film(b, encoder, &watch, &frames, err);
+    ret = encode_film(b, encoder, clip->count ? NULL : clip, &watch, &frames, err);
+    figure->result = watch_read(&watch, width, height, frames);
+    b->encodes_count += ret == 0;
     b->backend->encoder->close(encoder);
-    return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
+    return ret;
 }
 
 /* ---- decode -------------------------------------------------------------------------------- */
@@ -215,13 +242,13 @@ static int drain_frames(struct bench *b, void *decoder, int64_t *frames, struct 
 }
 
 /* Plays the kept packets over and over: they begin with a key frame. */
-static int decode_film(struct bench *b, void *decoder, const struct watch *watch, int64_t *frames,
-                       struct error *err)
+static int decode_film(struct bench *b, void *decoder, const struct clip *clip,
+                       const struct watch *watch, int64_t *frames, struct error *err)
 {
     const struct decoder_ops *ops = b->backend->decoder;
-    for (int64_t n = 0; !watch_over(b, watch) || n < b->packets_count; n++) {
-        struct packet pkt = b->packets[n % b->packets_count];
-        pkt.pts += n / b->packets_count * PACKETS_MAX;
+    for (int64_t n = 0; !watch_over(b, watch) || n < clip->count; n++) {
+        struct packet pkt = clip->packets[n % clip->count];
+        pkt.pts += n / clip->count * PACKETS_MAX;
         pkt.ordinal = (uint64_t)n;
         int ret;
         while ((ret = ops->send(decoder, &pkt, err)) == RGPU_ERROR_AGAIN)
@@ -252,12 +279,10 @@ static struct track bench_track(const char *codec, int width, int height)
     return track;
 }
 
-/* Decodes what the encoder's last turn has left. */
-static int bench_decode(struct bench *b, const char *codec, int width, int height,
-                        struct error *err)
+static int bench_decode(struct bench *b, int codec, int width, int height, struct error *err)
 {
-    const struct track track = bench_track(codec, width, height);
-    if (!b->packets_count)
+    const struct track track = bench_track(codecs[codec], width, height);
+    if (!b->clips[codec].count)
         return 0;
     void *decoder = NULL;
     int ret = b->backend->decoder->open(
@@ -268,11 +293,12 @@ static int bench_decode(struct bench *b, const char *codec, int width, int heigh
     char what[64];
     struct decoder_stats stats;
     const struct watch watch = watch_start();
-    ret = decode_film(b, decoder, &watch, &frames, err);
+    ret = decode_film(b, decoder, &b->clips[codec], &watch, &frames, err);
+    const struct rgpu_bench_result result = watch_read(&watch, width, height, frames);
     b->backend->decoder->stats(decoder, &stats);
-    snprintf(what, sizeof(what), "decode %s%s", codec, stats.note[0] ? BY_CPU : "");
+    snprintf(what, sizeof(what), "decode %s%s", codecs[codec], stats.note[0] ? BY_CPU : "");
     b->backend->decoder->close(decoder);
-    return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
+    return ret == 0 ? tell(b, what, result) : ret;
 }
 
 /* ---- scale --------------------------------------------------------------------------------- */
@@ -295,12 +321,13 @@ static void decoded_done(struct bench *b, struct decoded *d)
 static int decode_some(struct bench *b, int width, int height, struct decoded *d, struct error *err)
 {
     const struct decoder_ops *ops = b->backend->decoder;
-    const struct track track = bench_track("h264", width, height);
+    const struct clip *clip = &b->clips[0];
+    const struct track track = bench_track(codecs[0], width, height);
     int ret =
         ops->open(&d->decoder,
                   &(struct decoder_params){.track = &track, .device = b->device.info.index}, err);
-    for (int n = 0; ret == 0 && n <= b->packets_count && d->count < DECODED_MAX;) {
-        ret = ops->send(d->decoder, n < b->packets_count ? &b->packets[n] : NULL, err);
+    for (int n = 0; ret == 0 && n <= clip->count && d->count < DECODED_MAX;) {
+        ret = ops->send(d->decoder, n < clip->count ? &clip->packets[n] : NULL, err);
         n += ret == 0;
         ret = ret == RGPU_ERROR_AGAIN ? 0 : ret; /* once more, behind what is received now */
         while (ret == 0 && d->count < DECODED_MAX &&
@@ -352,10 +379,11 @@ static int scale_film(struct bench *b, int width, int height, const struct decod
         ret = b->backend->scaler->run(scaler, decoded->frames[frames++ % decoded->count],
                                       (1u << params.outputs_count) - 1, mine, err);
     }
+    const struct rgpu_bench_result result = watch_read(&watch, width, height, frames);
     free_outputs(out[0]);
     free_outputs(out[1]);
     b->backend->scaler->close(scaler);
-    return ret == 0 ? tell(b, &watch, what, width, height, frames) : ret;
+    return ret == 0 ? tell(b, what, result) : ret;
 }
 
 static int bench_scale(struct bench *b, int width, int height, struct error *err)
@@ -370,21 +398,27 @@ static int bench_scale(struct bench *b, int width, int height, struct error *err
 
 /* ---- all ----------------------------------------------------------------------------------- */
 
+/* Told in the order in which a film passes. */
 static int bench_size(struct bench *b, int width, int height, struct error *err)
 {
     static const struct {
-        const char *codec;
-        int speed;
-    } encodes[] = {{"av1", 1}, {"hevc", 1}, {"h264", 4}, {"h264", 2}, {"h264", 1}};
+        int codec, speed;
+    } encodes[] = {{0, 1}, {0, 2}, {0, 4}, {1, 1}, {2, 1}};
+    _Static_assert(sizeof(encodes) / sizeof(encodes[0]) <= FIGURES_MAX, "all figures are held");
+    free_clips(b);
+    b->encodes_count = 0;
     int ret = make_frames(b, width, height, err);
-    for (size_t i = 0; i < sizeof(encodes) / sizeof(encodes[0]) && ret == 0; i++) {
+    for (size_t i = 0; i < sizeof(encodes) / sizeof(encodes[0]) && ret == 0; i++)
         ret = bench_encode(b, encodes[i].codec, width, height, encodes[i].speed, err);
-        const bool last = i + 1 == sizeof(encodes) / sizeof(encodes[0]) ||
-                          strcmp(encodes[i].codec, encodes[i + 1].codec) != 0;
-        if (ret == 0 && last)
-            ret = bench_decode(b, encodes[i].codec, width, height, err);
-    }
-    return ret == 0 ? bench_scale(b, width, height, err) : ret;
+    for (int c = 0; c < CODECS_COUNT && ret == 0; c++)
+        ret = bench_decode(b, c, width, height, err);
+    if (ret == 0)
+        ret = bench_scale(b, width, height, err);
+    /* What has been measured is told although something failed. */
+    bool stopped = ret == RGPU_ERROR_CANCELLED;
+    for (int i = 0; i < b->encodes_count && !stopped; i++)
+        stopped = tell(b, b->encodes[i].what, b->encodes[i].result) != 0;
+    return ret == 0 && stopped ? RGPU_ERROR_CANCELLED : ret;
 }
 
 int rgpu_bench(const char *device, double seconds,
@@ -407,7 +441,7 @@ int rgpu_bench(const char *device, double seconds,
         device_examine(&b->device);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && ret == 0; i++)
         ret = bench_size(b, sizes[i][0], sizes[i][1], &err);
-    free_packets(b);
+    free_clips(b);
     free_frames(b);
     device_close(&b->device);
     free(b);

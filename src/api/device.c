@@ -1,5 +1,6 @@
 #include "api/device.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,6 +322,37 @@ int device_open(struct device *ret, const char *name, const struct device_needs 
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
+/* A line more. */
+__attribute__((format(printf, 2, 3))) static void remark(struct rgpu_device_info *ret,
+                                                         const char *format, ...)
+{
+    size_t length = strlen(ret->remark);
+    if (length > 0 && length + 1 < sizeof(ret->remark))
+        ret->remark[length++] = '\n';
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ret->remark + length, sizeof(ret->remark) - length, format, args);
+    va_end(args);
+}
+
+/* What it says of a film that it would be given: that another device decodes it, and why. */
+static void remark_no_decoder(const struct codec_backend *backend, int device,
+                              struct rgpu_device_info *ret)
+{
+    const struct track track = {.codec = "h264", .width = 256, .height = 256, .time_base = {1, 25}};
+    const struct decoder_params params = {.track = &track, .device = device, .threads = 1};
+    struct decoder_stats stats = {0};
+    struct error why = {0};
+    void *decoder = NULL;
+    if (backend->decoder->open(&decoder, &params, &why) == 0) {
+        backend->decoder->stats(decoder, &stats);
+        backend->decoder->close(decoder);
+    }
+    const char *text = stats.note[0] ? stats.note : why.text;
+    if (text[0])
+        remark(ret, "%s", text);
+}
+
 static void describe(struct device_info *device, struct rgpu_device_info *ret)
 {
     static const char *const decoders[] = {"h264",       "hevc",  "av1",    "vp9",   "vp8",
@@ -338,17 +370,33 @@ static void describe(struct device_info *device, struct rgpu_device_info *ret)
     if (works)
         backend->examine(device);
     if (!works)
-        snprintf(ret->remark, sizeof(ret->remark), "cannot be worked on now: %s", why.text);
-    else
-        snprintf(ret->remark, sizeof(ret->remark), "%s", device->remark);
+        remark(ret, "cannot be worked on now: %s", why.text);
+    else if (device->remark[0])
+        remark(ret, "%s", device->remark);
     for (size_t i = 0; works && i < sizeof(decoders) / sizeof(decoders[0]); i++)
         if (can_decode(backend, device->index, decoders[i]))
             append(ret->decoders, sizeof(ret->decoders), decoders[i]);
+    if (works && !ret->decoders[0])
+        remark_no_decoder(backend, device->index, ret);
     for (size_t i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++)
         if (device->encodes && can_encode(backend, device->index, encoders[i], "", PIXEL_YUV420P))
             append(ret->encoders, sizeof(ret->encoders), encoders[i]);
     if (held)
         backend->release(held);
+}
+
+/* Whoever looks for one here may have it in the machine. */
+static void remark_no_gpu(struct rgpu_device_info *ret)
+{
+    const struct codec_backend *cuda = codec_backend(DEVICE_CUDA);
+    struct error why = {0};
+    void *held = NULL;
+    if (!cuda)
+        return;
+    if (cuda->hold(0, &held, &why) == 0)
+        cuda->release(held);
+    else
+        remark(ret, "no GPU: %s", why.text);
 }
 
 int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
@@ -362,6 +410,8 @@ int rgpu_devices(struct rgpu_device_info *ret, int max, size_t size)
             if (total >= max)
                 continue;
             describe(&devices[i], &info);
+            if (total == 0 && kinds[k] == DEVICE_CPU)
+                remark_no_gpu(&info);
             memset((char *)ret + (size_t)total * size, 0, size);
             memcpy((char *)ret + (size_t)total * size, &info,
                    size < sizeof(info) ? size : sizeof(info));

@@ -127,7 +127,7 @@ static void log_rung(const struct rung *rung)
     else
         snprintf(rate, sizeof(rate), "%lld kbit/s", (long long)(r->bit_rate_bps / 1000));
     log_line(RGPU_LOG_INFO, "rendition %s: %s %dx%d p%d %s", rung->name, r->codec, r->width,
-             r->height, r->speed, rate);
+             r->height, r->speed ? r->speed : 4, rate);
 }
 
 static int resolve_rungs(struct rgpu_transcode *t, const struct rgpu_transcode_params *p,

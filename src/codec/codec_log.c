@@ -26,6 +26,14 @@ static void install(void)
     av_log_set_callback(forward);
 }
 
+/* Before main, or when the library is loaded: what the program sets itself then comes later, and
+ * holds. */
+__attribute__((constructor)) static void be_silent(void)
+{
+    if (av_log_get_level() == AV_LOG_INFO)
+        av_log_set_level(AV_LOG_QUIET);
+}
+
 void codec_log_to_sink(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;

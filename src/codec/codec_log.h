@@ -1,6 +1,7 @@
-/* Sends what libavcodec and its relatives print to base/log.h's sink instead of standard error.
- * Process-wide, at the first call; a program that wants them elsewhere sets its own callback after
- * that. */
+/* What libavcodec and its relatives print to standard error: nothing, unless the program tells them
+ * so (av_log_set_level); their default is changed when this library is loaded. From the first call
+ * on it goes to base/log.h's sink. Process-wide; a program that wants it elsewhere sets its own
+ * callback after that. */
 #ifndef CODEC_CODEC_LOG_H
 #define CODEC_CODEC_LOG_H
 

@@ -12,6 +12,7 @@
 #define COMPUTE_MIN 70   /* sm_70, which the kernels are built for: 10 * major + minor */
 #define JIT_LOG_MAX 4096 /* bytes of the compiler's log that are read */
 #define WHAT_MAX 256
+#define NAMELESS "NVIDIA GPU"
 
 struct gpu_device {
     struct gpu_info info;
@@ -35,13 +36,13 @@ static int attribute(const struct gpu_driver *driver, CUdevice_attribute name, C
     return driver->cuda->cuDeviceGetAttribute(&value, name, device) == CUDA_SUCCESS ? value : 0;
 }
 
-/* What the driver does not say is left 0. */
+/* What the driver does not say is left 0; the name then is the kind. */
 static void get_info(const struct gpu_driver *driver, int index, CUdevice device,
                      struct gpu_info *ret)
 {
     struct gpu_info info = {.index = index};
     if (driver->cuda->cuDeviceGetName(info.name, sizeof(info.name), device) != CUDA_SUCCESS)
-        info.name[0] = '\0';
+        snprintf(info.name, sizeof(info.name), "%s", NAMELESS);
     info.name[sizeof(info.name) - 1] = '\0';
     if (driver->cuDeviceGetPCIBusId(info.pci, sizeof(info.pci), device) != CUDA_SUCCESS)
         info.pci[0] = '\0';
@@ -79,7 +80,7 @@ int gpu_list(struct gpu_info *ret, int max)
         if (driver->cuda->cuDeviceGet(&device, i) == CUDA_SUCCESS)
             get_info(driver, i, device, &ret[i]);
         else
-            ret[i] = (struct gpu_info){.index = i};
+            ret[i] = (struct gpu_info){.index = i, .name = NAMELESS};
     }
     return count;
 }
@@ -234,7 +235,8 @@ void gpu_leave(struct gpu_device *device)
 static int load_kernels(struct gpu_device *device, CUmodule *ret, struct error *err)
 {
     const struct gpu_info *info = &device->info;
-    if (10 * info->compute_major + info->compute_minor < COMPUTE_MIN)
+    /* Where it is not known, the driver judges. */
+    if (info->compute_major > 0 && 10 * info->compute_major + info->compute_minor < COMPUTE_MIN)
         return error_set(err, RGPU_ERROR_DEVICE,
                          "cuda:%d (%s) is too old: it has compute capability %d.%d, and %d.%d is "
                          "needed (Volta, 2017, or later)",

@@ -137,12 +137,6 @@ int gpu_error(struct error *err, CUresult result, const char *what)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-static const char *why_not_loaded(const char *library)
-{
-    const char *text = dlerror();
-    return text ? text : library;
-}
-
 static int too_old(int version, const char *symbol)
 {
     char has[64] = "";
@@ -161,10 +155,10 @@ static void load_video(struct gpu_driver *driver)
     /* Kept open, as are all: what a driver has started does not stand being unloaded. */
     if (!dlopen(CUVID_LIBRARY, RTLD_LAZY)) {
         error_set(&video_missing, RGPU_ERROR_DEVICE,
-                  "NVIDIA's driver is there without its video library (%s); start the container "
-                  "with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility, or install the part of "
-                  "the driver that has it (libnvcuvid1)",
-                  why_not_loaded(CUVID_LIBRARY));
+                  "the decoding library is missing (%s); in a container set "
+                  "NVIDIA_DRIVER_CAPABILITIES=compute,video,utility, else install libnvcuvid1 "
+                  "(Ubuntu: libnvidia-decode-NNN)",
+                  symbols_why_none(CUVID_LIBRARY));
     } else if (cuvid_load_functions(&driver->cuvid, NULL) != 0) {
         error_set(&video_missing, RGPU_ERROR_DEVICE,
                   CUVID_LIBRARY " lacks functions that decoding needs; install a newer driver");
@@ -178,7 +172,7 @@ static int load_cuda(struct gpu_driver *driver)
         return error_set(&driver_missing, RGPU_ERROR_DEVICE,
                          "there is no NVIDIA driver (%s); install NVIDIA's driver; in a container "
                          "start it with the NVIDIA runtime (--gpus all)",
-                         why_not_loaded(CUDA_LIBRARY));
+                         symbols_why_none(CUDA_LIBRARY));
     const char *missing = symbols_load(library, cuda_symbols, COUNT_OF(cuda_symbols), &the_driver);
     if (driver->cuDriverGetVersion && driver->cuDriverGetVersion(&driver->version) != CUDA_SUCCESS)
         driver->version = 0;

@@ -48,10 +48,8 @@ struct status {
         NV_ENC_ERR_##name, code, "NV_ENC_ERR_" #name, text                                         \
     }
 
-#define NO_MORE_SESSIONS                                                                           \
-    "no more encoders can be opened at a time; GeForce cards have a limit for the whole machine "  \
-    "(8 with new drivers, 5 or 3 with older ones): run fewer renditions or jobs at a time, end "   \
-    "what else encodes, or install a newer driver"
+/* GeForce cards have 8 for the whole machine with new drivers, 5 or 3 with older ones. */
+#define NO_MORE_SESSIONS "all encoders are taken; lower --jobs, or end what else encodes"
 
 static const struct status statuses[] = {
     STATUS(NO_ENCODE_DEVICE, RGPU_ERROR_UNSUPPORTED, "there is no GPU with an encoder"),
@@ -143,12 +141,11 @@ static void load(void)
 {
     void *library = dlopen(ENCODE_LIBRARY, RTLD_LAZY);
     if (!library) {
-        const char *why = dlerror();
         error_set(&encode_missing, RGPU_ERROR_DEVICE,
-                  "NVIDIA's encoding library is not there (%s); start the container with "
-                  "NVIDIA_DRIVER_CAPABILITIES=compute,video,utility, or install the part of the "
-                  "driver that has it (libnvidia-encode1)",
-                  why ? why : ENCODE_LIBRARY);
+                  "the encoding library is missing (%s); in a container set "
+                  "NVIDIA_DRIVER_CAPABILITIES=compute,video,utility, else install "
+                  "libnvidia-encode1 (Ubuntu: libnvidia-encode-NNN)",
+                  symbols_why_none(ENCODE_LIBRARY));
         return;
     }
     struct exports exports;

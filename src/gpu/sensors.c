@@ -126,11 +126,10 @@ static void load(void)
 {
     void *library = dlopen(NVML_LIBRARY, RTLD_LAZY);
     if (!library) {
-        const char *text = dlerror();
         error_set(&nvml_missing, RGPU_ERROR_DEVICE,
                   "there is no NVML (%s); install NVIDIA's driver; in a container set "
                   "NVIDIA_DRIVER_CAPABILITIES=compute,video,utility",
-                  text ? text : NVML_LIBRARY);
+                  symbols_why_none(NVML_LIBRARY));
         return;
     }
     /* A function that is missing makes its figure unknown, but for these. */

@@ -16,3 +16,13 @@ const char *symbols_load(void *library, const struct symbol *symbols, size_t cou
     }
     return missing;
 }
+
+const char *symbols_why_none(const char *library)
+{
+    static const char no_file[] = ": cannot open shared object file: No such file or directory";
+    const size_t length = strlen(library);
+    const char *text = dlerror();
+    if (!text || (!strncmp(text, library, length) && !strcmp(text + length, no_file)))
+        return library;
+    return text;
+}

@@ -104,7 +104,8 @@ class Exits(unittest.TestCase):
         self.one_line(rgpu("transcode", "a", "b", "--quality", "-1"), 2, "out of range")
         self.one_line(rgpu("trancode"), 2, "did you mean 'transcode'?")
         self.one_line(rgpu("help", "prob"), 2, "did you mean 'probe'?")
-        self.one_line(rgpu("devices", "x"), 2, "too many")
+        self.one_line(rgpu("devices", "x"), 2, "too many: rgpu devices [options]")
+        self.one_line(rgpu("transcode", "a", "b", "--gpu"), 2, "'--gpu'; see 'rgpu help transcode'")
         self.one_line(rgpu("probe", "nothing"), 3, "nothing: no such file")
         self.one_line(rgpu("bench", "--device", "cuda:7"), 5, "cuda:7")
         none = rgpu()
@@ -127,6 +128,7 @@ class Exits(unittest.TestCase):
         codes = rgpu("help").stdout.decode().split("Exit codes:\n")[1]
         self.assertEqual(rgpu("help", "transcode").stdout.decode().split("Exit codes:\n")[1], codes)
         self.assertEqual(len(codes.splitlines()), 9)
+        self.assertRegex(codes, r"(?m)^    7  .* try again, or --device cpu$")
 
     def test_standard_output_that_fails(self):
         with open("/dev/full", "wb") as full:
@@ -235,7 +237,8 @@ class Shows(unittest.TestCase):
         gpu, cpu = json.loads(rgpu("devices", "--json").stdout)["devices"]
         self.assertEqual(cpu["encoders"], ["h264 (libx264)", "hevc (libx265)"])
         self.assertNotIn("temperature_c", cpu)
-        self.assertEqual((gpu["compute_percent"], gpu["power_mw"], gpu["remark"]), (12, 71400, "a remark"))
+        self.assertEqual((gpu["compute_percent"], gpu["power_mw"]), (12, 71400))
+        self.assertEqual(gpu["remark"], "a remark\nanother")
         self.assertNotIn("encoder_percent", gpu)
         self.assertEqual((gpu["clock_mhz"], gpu["memory_clock_mhz"]), (1980, 2619))
         self.assertEqual(gpu["slowed_by"], ["power cap", "heat"])
@@ -244,6 +247,8 @@ class Shows(unittest.TestCase):
         lines = rgpu("devices").stdout.decode().splitlines()
         self.assertIn("         encodes  -", lines)
         self.assertIn("         note     a remark", lines)
+        self.assertIn("         note     another", lines)
+        self.assertNotIn("processor", lines[0])     # the CPU's are no cores of the GPU
         self.assertIn("         use      cores 12 %, decoder 0 %, memory 1.5 GB, 45 C, 71 W", lines)
         self.assertIn("         clocks   cores 1980 MHz, memory 2619 MHz", lines)
         self.assertIn("         slowed   by power cap, heat", lines)

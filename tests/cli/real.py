@@ -129,6 +129,10 @@ class Real(unittest.TestCase):
         summary = json.loads(self.done(run(*args, "--json")).stdout.splitlines()[-1])
         self.assertIsNone(summary["device"])
 
+    def test_verbose_says_what_is_decided(self):
+        done = self.done(run(RGPU, "transcode", self.film, self.folder / "said.mkv", "--size", "160x90", "-v"))
+        self.assertRegex(done.stderr, r"(?m)^info: rendition 90p: h264 160x90 p4 quality \d+$")
+
     def test_part(self):
         out = self.folder / "part.mp4"
         self.done(run(RGPU, "transcode", self.film, out, "--start", "0:00:01.02", "--duration", "1",
@@ -253,6 +257,20 @@ class Real(unittest.TestCase):
         self.assertIn(f"{FRAMES} frames", done.stdout)
         self.assertTrue(list(out.rglob("*.m3u8")))
 
+    def test_the_library_prints_nothing_by_itself(self):
+        """Nor do those under it: not what they say of MP4, and not of a film that is damaged."""
+        damaged = self.folder / "damaged.mkv"
+        data = bytearray(self.film.read_bytes())
+        for at in range(len(data) // 2, len(data), 997):
+            data[at] ^= 0x55
+        damaged.write_bytes(data)
+        for film in self.film, damaged:
+            done = run(TRANSCODE, film, self.folder / "silent-{}.mp4")
+            own = r"(opening the input|[0-9]+% at [0-9.]+ frames/s|warning: [^\n]+)\n"
+            self.assertRegex(done.stderr, rf"\A({own})*\Z")
+        self.done(run("ffmpeg", "-v", "error", "-xerror", "-i", self.film, "-f", "null", "-"))
+        self.assertIn("[", run("ffmpeg", "-v", "error", "-i", damaged, "-f", "null", "-").stderr)
+
     def test_example_while_the_input_is_opening(self):
         with subprocess.Popen([TRANSCODE, "-", self.folder / "opening-{}.mp4"], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
@@ -266,7 +284,7 @@ class Real(unittest.TestCase):
     def test_example_stream(self):
         large, small = self.folder / "large.h264", self.folder / "small.h264"
         done = self.done(run(STREAM, large, small))
-        self.assertEqual(done.stdout, "50 and 50 packets\n")
+        self.assertEqual((done.stdout, done.stderr), ("50 and 50 packets\n", ""))
         for path, size in ((large, (320, 180)), (small, (160, 90))):
             stream = tracks(path)[0]
             self.assertEqual((stream["width"], stream["height"]), size)

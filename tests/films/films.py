@@ -615,7 +615,8 @@ def main(words):
         elif FILMS[name].shows and not FILMS[name].shows(facts(made)):
             print(f"FAILED {name} is not what its name says: {made}")
             wrong += 1
-    print(f"{len(names or FILMS)} films, {wrong} wrong", file=sys.stderr)
+    if verb == "check":
+        print(f"{len(names or FILMS)} films, {wrong} wrong", file=sys.stderr)
     return 1 if wrong else 0
 
 

@@ -71,8 +71,7 @@ static int open_inside(struct encoder *e, const struct encoder_params *params, s
     if (rc != RGPU_ERROR_UNSUPPORTED && rc != RGPU_ERROR_LIMIT)
         return error_set(err, rc, "%s", why.text);
     if (rc == RGPU_ERROR_LIMIT && params->joined)
-        return error_set(err, RGPU_ERROR_LIMIT,
-                         "%s; fewer segments at a time (--jobs) need fewer sessions", why.text);
+        return error_set(err, RGPU_ERROR_LIMIT, "%s", why.text);
     if (params->no_fallback)
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
                          "%s; without --no-fallback the CPU encodes what the GPU has decoded and "

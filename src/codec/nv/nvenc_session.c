@@ -246,9 +246,8 @@ static int open_handle(const struct gpu_encode *api, struct gpu_device *device, 
         /* The API wants what a failed open left to be destroyed. */
         if (handle)
             api->functions.nvEncDestroyEncoder(handle);
-        char what[64 + GPU_NAME_MAX];
-        snprintf(what, sizeof(what), "an NVENC session on cuda:%d (%s)",
-                 gpu_device_info(device)->index, gpu_device_info(device)->name);
+        char what[32];
+        snprintf(what, sizeof(what), "NVENC on cuda:%d", gpu_device_info(device)->index);
         const int rc = gpu_encode_error(err, status, what, NULL);
         if ((rc != RGPU_ERROR_LIMIT && rc != RGPU_ERROR_MEMORY) || !gpu_idle_evict(device, &kept))
             return rc;

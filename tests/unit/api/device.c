@@ -57,6 +57,8 @@ static void test_the_processor_is_there(void **state)
     assert_non_null(strstr(cpu->encoders, "h264"));
     assert_in_range(cpu->compute_percent + 1, 0, 101);
     assert_in_range(cpu->memory_used_bytes, 1, cpu->memory_bytes);
+    /* It stands for the GPU that is not there. */
+    assert_int_equal(count == 1, !strncmp(cpu->remark, "no GPU: ", 8));
     assert_true(cpu->temperature_c < 0 && cpu->clock_mhz < 0 && !cpu->slowed_by[0]);
 }
 
@@ -105,6 +107,24 @@ static void test_bench(void **state)
     assert_int_equal(rgpu_bench("cpu", 0.001, NULL, NULL, message, sizeof(message)),
                      RGPU_ERROR_PARAM);
     assert_int_equal(count, 1);
+}
+
+/* Of one size; "decode", "scale" and "encode" in the order in which a film passes. */
+static int keep_order(void *opaque, const struct rgpu_bench_result *figure)
+{
+    char *order = opaque;
+    assert_int_equal(figure->height, 720);
+    assert_true(strlen(order) + 1 < LINES_MAX);
+    strncat(order, figure->what, 1);
+    return !strncmp(figure->what, "encode av1", 10);
+}
+
+static void test_order_of_a_bench(void **state)
+{
+    char order[LINES_MAX] = "";
+    (void)state;
+    assert_int_equal(rgpu_bench("cpu", 0.001, keep_order, order, NULL, 0), RGPU_ERROR_CANCELLED);
+    assert_string_equal(order, "dddseeeee");
 }
 
 /* ---- devices that cannot be worked on ------------------------------------------------------- */
@@ -254,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_the_processor_is_there),
         cmocka_unit_test(test_sizes_and_counts),
         cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_order_of_a_bench),
         cmocka_unit_test(test_auto_takes_the_gpu),
         cmocka_unit_test(test_auto_goes_on_without_the_gpu),
         cmocka_unit_test(test_streams_and_measurements_alike),
