@@ -21,21 +21,11 @@ static NV_ENC_CONFIG_AV1 *av1_of(NV_ENC_CONFIG *config)
 
 static struct client_params with(int b_frames, bool deep, NV_ENC_TUNING_INFO tuning)
 {
-    return (struct client_params){.codec = &NV_ENC_CODEC_AV1_GUID,
-                                  .preset = &NV_ENC_PRESET_P4_GUID,
-                                  .tuning = tuning,
-                                  .width = 98,
-                                  .height = 66,
-                                  .deep = deep,
-                                  .b_frames = b_frames};
-}
-
-static void submit(int count)
-{
-    for (int i = 0; i < count; i++) {
-        const NVENCSTATUS status = client_submit(&c, c.submitted, 0);
-        CHECK(status == NV_ENC_SUCCESS || status == NV_ENC_ERR_NEED_MORE_INPUT);
-    }
+    struct client_params p = client_with(&NV_ENC_CODEC_AV1_GUID, b_frames);
+    p.preset = &NV_ENC_PRESET_P4_GUID;
+    p.tuning = tuning;
+    p.deep = deep;
+    return p;
 }
 
 /* How many OBUs of this type the packet has; it begins with a delimiter, and has no other. */
@@ -102,10 +92,7 @@ static void b_frames(void)
 static void lossless_of(bool deep)
 {
     const struct client_params p = with(2, deep, NV_ENC_TUNING_INFO_LOSSLESS);
-    client_begin(&c, &p);
-    submit(13);
-    client_end(&c);
-    CHECK(c.locked == 13 && client_check(&c, NULL) == 100);
+    CHECK(client_run(&c, &p, 13) == 100);
 }
 
 static void lossless(void)
@@ -134,15 +121,10 @@ static void edit_headers(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
 static void headers(void)
 {
     static uint8_t data[HEADERS_MAX];
-    uint32_t size = 0;
     struct client_params p = with(0, true, NV_ENC_TUNING_INFO_HIGH_QUALITY);
     p.edit = edit_headers;
     client_begin(&c, &p);
-    NV_ENC_SEQUENCE_PARAM_PAYLOAD payload = {.version = NV_ENC_SEQUENCE_PARAM_PAYLOAD_VER,
-                                             .inBufferSize = sizeof(data),
-                                             .spsppsBuffer = data,
-                                             .outSPSPPSPayloadSize = &size};
-    NV_OK(c.api.nvEncGetSequenceParams(c.encoder, &payload));
+    const uint32_t size = client_headers(&c, data, sizeof(data));
     for (int i = 0; i < 5; i++)
         client_submit(&c, i, i == 3 ? NV_ENC_PIC_FLAG_FORCEIDR : 0);
     client_end(&c);
@@ -152,16 +134,12 @@ static void headers(void)
         CHECK(obus(i, OBU_SEQUENCE_HEADER) == key);
         CHECK(!key || memcmp(c.packets[i].packet->data + 2, data, size) == 0);
     }
-    AVCodecContext *av = client_decoder(&c);
-    AVFrame *frame = av_frame_alloc();
-    CHECK(avcodec_send_packet(av, c.packets[3].packet) == 0 && avcodec_send_packet(av, NULL) == 0);
-    CHECK(avcodec_receive_frame(av, frame) == 0);
+    AVFrame *frame = client_decode(&c, 3);
     CHECK(frame->color_range == AVCOL_RANGE_JPEG && frame->color_primaries == AVCOL_PRI_BT2020);
     CHECK(frame->color_trc == AVCOL_TRC_SMPTE2084 && frame->colorspace == AVCOL_SPC_BT2020_NCL);
     CHECK(frame->chroma_location == AVCHROMA_LOC_TOPLEFT);
     CHECK(frame->format == AV_PIX_FMT_YUV420P10 && frame->width == 98 && frame->height == 66);
     av_frame_free(&frame);
-    avcodec_free_context(&av);
 }
 
 static uint8_t quality; /* of edit_quality */
@@ -179,13 +157,9 @@ static void qualities(void)
     double psnr[2];
     for (int i = 0; i < 2; i++) {
         struct client_params p = with(0, false, NV_ENC_TUNING_INFO_HIGH_QUALITY);
-        client_reset(&c);
         quality = values[i];
         p.edit = edit_quality;
-        client_begin(&c, &p);
-        submit(8);
-        client_end(&c);
-        psnr[i] = client_check(&c, NULL);
+        psnr[i] = client_run(&c, &p, 8);
     }
     CHECK(psnr[0] > 15 && psnr[1] > psnr[0] + 6);
 }
@@ -198,12 +172,6 @@ static void edit_rate(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
     config->rcParams.vbvBufferSize = 200000;
 }
 
-static void edit_size(NV_ENC_INITIALIZE_PARAMS *init)
-{
-    init->encodeWidth = 64;
-    init->encodeHeight = 48;
-}
-
 /* A rate, kept; and another size, with an encoder that begins anew. */
 static void rates(void)
 {
@@ -211,17 +179,14 @@ static void rates(void)
     struct client_params p = with(0, false, NV_ENC_TUNING_INFO_LOW_LATENCY);
     p.edit = edit_rate;
     client_begin(&c, &p);
-    submit(100);
+    client_submit_next(&c, 100);
     for (int i = 25; i < 100; i++)
         bytes += c.packets[i].packet->size;
     CHECK(bytes * 8 > 300000 && bytes * 8 < 900000); /* 3 seconds */
-    edit_size(&c.init);
-    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
-                                        .reInitEncodeParams = c.init,
-                                        .forceIDR = 1,
-                                        .resetEncoder = 1};
-    NV_OK(c.api.nvEncReconfigureEncoder(c.encoder, &change));
-    submit(5);
+    c.init.encodeWidth = 64;
+    c.init.encodeHeight = 48;
+    NV_OK(client_reconfigure(&c, true));
+    client_submit_next(&c, 5);
     client_end(&c);
     CHECK(c.packets[100].type == NV_ENC_PIC_TYPE_IDR && obus(100, OBU_SEQUENCE_HEADER) == 1);
     CHECK(client_check(&c, NULL) > 20);
@@ -229,10 +194,7 @@ static void rates(void)
 
 static int cap(NV_ENC_CAPS which)
 {
-    NV_ENC_CAPS_PARAM param = client_cap(which);
-    int value = -1;
-    NV_OK(c.api.nvEncGetEncodeCaps(c.encoder, NV_ENC_CODEC_AV1_GUID, &param, &value));
-    return value;
+    return client_ask_cap(&c, &NV_ENC_CODEC_AV1_GUID, which);
 }
 
 static void caps(void)
@@ -257,27 +219,12 @@ static void caps(void)
 /* A configuration that is right but for `edit` is refused. */
 static void refuse(void (*edit)(NV_ENC_INITIALIZE_PARAMS *, NV_ENC_CONFIG *))
 {
-    const struct client_params opens = {.opens_only = true};
-    client_begin(&c, &opens);
-    c.params = with(0, true, NV_ENC_TUNING_INFO_HIGH_QUALITY);
-    c.params.edit = edit;
-    client_configure(&c);
-    CHECK(c.api.nvEncInitializeEncoder(c.encoder, &c.init) == NV_ENC_ERR_INVALID_PARAM);
-    c.params = opens;
-    client_end(&c);
+    struct client_params p = with(0, true, NV_ENC_TUNING_INFO_HIGH_QUALITY);
+    p.edit = edit;
+    client_check_refused(&c, &p);
 }
 
-#define REFUSE(name, statement)                                                                    \
-    static void edit_##name(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)                 \
-    {                                                                                              \
-        (void)init;                                                                                \
-        (void)config;                                                                              \
-        statement;                                                                                 \
-    }                                                                                              \
-    static void refuse_##name(void)                                                                \
-    {                                                                                              \
-        refuse(edit_##name);                                                                       \
-    }
+#define REFUSE(name, statement) CLIENT_REFUSE(name, refuse, statement)
 
 REFUSE(annex_b, av1_of(config)->outputAnnexBFormat = 1)
 REFUSE(level, av1_of(config)->level = NV_ENC_LEVEL_AV1_AUTOSELECT + 1)
@@ -321,18 +268,14 @@ static void other_rate(void)
     struct client_params p = with(0, false, NV_ENC_TUNING_INFO_LOW_LATENCY);
     p.edit = edit_rate;
     client_begin(&c, &p);
-    submit(2);
+    client_submit_next(&c, 2);
     c.config.rcParams.averageBitRate = 100000;
-    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
-                                        .reInitEncodeParams = c.init};
-    NV_OK(c.api.nvEncReconfigureEncoder(c.encoder, &change));
+    NV_OK(client_reconfigure(&c, false));
     c.keeps = true;
     client_submit(&c, 2, 0);
     NV_ENC_LOCK_BITSTREAM lock = client_lock_params(&c, 2);
     CHECK(c.api.nvEncLockBitstream(c.encoder, &lock) == NV_ENC_ERR_GENERIC);
-    NV_ENC_PIC_PARAMS end = {.version = NV_ENC_PIC_PARAMS_VER,
-                             .encodePicFlags = NV_ENC_PIC_FLAG_EOS};
-    NV_OK(c.api.nvEncEncodePicture(c.encoder, &end));
+    client_send_end(&c);
     NV_OK(c.api.nvEncUnmapInputResource(c.encoder, c.slots[2].mapped));
     c.locked = c.submitted = 0;
     client_end(&c);

@@ -12,6 +12,26 @@
 
 #define PITCH_MORE 66 /* bytes behind a line */
 
+const struct client_params client_live = {.codec = &NV_ENC_CODEC_H264_GUID,
+                                          .preset = &NV_ENC_PRESET_P1_GUID,
+                                          .tuning = NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY,
+                                          .width = 98,
+                                          .height = 66};
+
+struct client_params client_with(const GUID *codec, int b_frames)
+{
+    struct client_params params = client_live;
+    params.codec = codec;
+    params.tuning = b_frames > 0 ? NV_ENC_TUNING_INFO_HIGH_QUALITY : client_live.tuning;
+    params.b_frames = b_frames;
+    return params;
+}
+
+bool client_guid_is(const GUID *guid, const GUID *wanted)
+{
+    return memcmp(guid, wanted, sizeof(GUID)) == 0;
+}
+
 /* ---- pictures ------------------------------------------------------------------------------- */
 
 unsigned client_draw(const struct client *c, int n, int plane, int x, int y)
@@ -46,6 +66,15 @@ static void draw(const struct client *c, uint8_t *pixels, int n)
 
 /* ---- the session ---------------------------------------------------------------------------- */
 
+NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS client_open_params(CUcontext context)
+{
+    return (NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS){.version =
+                                                      NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER,
+                                                  .deviceType = NV_ENC_DEVICE_TYPE_CUDA,
+                                                  .device = context,
+                                                  .apiVersion = NVENCAPI_VERSION};
+}
+
 NVENCSTATUS client_open(struct client *c)
 {
     CUDA_OK(cuInit(0));
@@ -54,17 +83,21 @@ NVENCSTATUS client_open(struct client *c)
     CUDA_OK(cuStreamCreate(&c->stream, CU_STREAM_NON_BLOCKING));
     c->api = (NV_ENCODE_API_FUNCTION_LIST){.version = NV_ENCODE_API_FUNCTION_LIST_VER};
     NV_OK(NvEncodeAPICreateInstance(&c->api));
-    NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS params = {.version =
-                                                       NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER,
-                                                   .deviceType = NV_ENC_DEVICE_TYPE_CUDA,
-                                                   .device = c->context,
-                                                   .apiVersion = NVENCAPI_VERSION};
+    NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS params = client_open_params(c->context);
     return c->api.nvEncOpenEncodeSessionEx(&params, &c->encoder);
 }
 
 NV_ENC_CAPS_PARAM client_cap(NV_ENC_CAPS cap)
 {
     return (NV_ENC_CAPS_PARAM){.version = NV_ENC_CAPS_PARAM_VER, .capsToQuery = cap};
+}
+
+int client_ask_cap(const struct client *c, const GUID *codec, NV_ENC_CAPS cap)
+{
+    NV_ENC_CAPS_PARAM param = client_cap(cap);
+    int value = -1;
+    NV_OK(c->api.nvEncGetEncodeCaps(c->encoder, *codec, &param, &value));
+    return value;
 }
 
 #if NVENCAPI_MAJOR_VERSION > 12 || (NVENCAPI_MAJOR_VERSION == 12 && NVENCAPI_MINOR_VERSION >= 2)
@@ -93,16 +126,11 @@ static void av1_depth_set(NV_ENC_CONFIG *config)
 #endif
 #endif
 
-static bool is_codec(const struct client_params *params, const GUID *codec)
-{
-    return memcmp(params->codec, codec, sizeof(GUID)) == 0;
-}
-
 /* Whether it is AV1's; then it is filled. */
 static bool av1_configure(struct client *c)
 {
 #if CLIENT_AV1
-    if (!is_codec(&c->params, &NV_ENC_CODEC_AV1_GUID))
+    if (!client_guid_is(c->params.codec, &NV_ENC_CODEC_AV1_GUID))
         return false;
     c->config.encodeCodecConfig.av1Config.idrPeriod = NVENC_INFINITE_GOPLENGTH;
     if (c->params.deep)
@@ -114,7 +142,8 @@ static bool av1_configure(struct client *c)
 #endif
 }
 
-void client_configure(struct client *c)
+/* init and config, as params have it. */
+static void configure(struct client *c)
 {
     const struct client_params *p = &c->params;
     NV_ENC_PRESET_CONFIG preset = {.version = NV_ENC_PRESET_CONFIG_VER,
@@ -124,7 +153,7 @@ void client_configure(struct client *c)
     c->config = preset.presetCfg;
     c->config.gopLength = NVENC_INFINITE_GOPLENGTH;
     c->config.frameIntervalP = 1 + p->b_frames;
-    const bool av1 = av1_configure(c), hevc = is_codec(p, &NV_ENC_CODEC_HEVC_GUID);
+    const bool av1 = av1_configure(c), hevc = client_guid_is(p->codec, &NV_ENC_CODEC_HEVC_GUID);
     if (hevc)
         c->config.encodeCodecConfig.hevcConfig.idrPeriod = NVENC_INFINITE_GOPLENGTH;
     else if (!av1)
@@ -177,7 +206,7 @@ void client_begin(struct client *c, const struct client_params *params)
     NV_OK(client_open(c));
     if (params->opens_only)
         return;
-    client_configure(c);
+    configure(c);
     NV_OK(c->api.nvEncInitializeEncoder(c->encoder, &c->init));
     if (!params->no_streams)
         NV_OK(c->api.nvEncSetIOCudaStreams(c->encoder, &c->stream, &c->stream));
@@ -185,6 +214,42 @@ void client_begin(struct client *c, const struct client_params *params)
     c->lines = c->init.maxEncodeHeight;
     for (int i = 0; i < CLIENT_SLOTS; i++)
         slot_begin(c, &c->slots[i]);
+}
+
+NVENCSTATUS client_try(struct client *c, const struct client_params *params)
+{
+    const struct client_params opens = {.opens_only = true};
+    client_begin(c, &opens);
+    c->params = *params;
+    configure(c);
+    c->params = opens; /* so much is to be ended */
+    return c->api.nvEncInitializeEncoder(c->encoder, &c->init);
+}
+
+void client_check_refused(struct client *c, const struct client_params *params)
+{
+    CHECK(client_try(c, params) == NV_ENC_ERR_INVALID_PARAM);
+    client_end(c);
+}
+
+NVENCSTATUS client_reconfigure(struct client *c, bool anew)
+{
+    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
+                                        .reInitEncodeParams = c->init,
+                                        .resetEncoder = anew,
+                                        .forceIDR = anew};
+    return c->api.nvEncReconfigureEncoder(c->encoder, &change);
+}
+
+uint32_t client_headers(struct client *c, uint8_t *ret, size_t room)
+{
+    uint32_t size = 0;
+    NV_ENC_SEQUENCE_PARAM_PAYLOAD payload = {.version = NV_ENC_SEQUENCE_PARAM_PAYLOAD_VER,
+                                             .inBufferSize = (uint32_t)room,
+                                             .spsppsBuffer = ret,
+                                             .outSPSPPSPayloadSize = &size};
+    NV_OK(c->api.nvEncGetSequenceParams(c->encoder, &payload));
+    return size;
 }
 
 /* ---- submission ----------------------------------------------------------------------------- */
@@ -238,6 +303,14 @@ NVENCSTATUS client_submit(struct client *c, int n, uint32_t flags)
     return c->last;
 }
 
+void client_submit_next(struct client *c, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const NVENCSTATUS status = client_submit(c, c->submitted, 0);
+        CHECK(status == NV_ENC_SUCCESS || status == NV_ENC_ERR_NEED_MORE_INPUT);
+    }
+}
+
 /* ---- packets -------------------------------------------------------------------------------- */
 
 NV_ENC_LOCK_BITSTREAM client_lock_params(const struct client *c, int n)
@@ -276,11 +349,16 @@ void client_take(struct client *c)
     unmap(c, packet->timestamp);
 }
 
-void client_end_of_stream(struct client *c)
+void client_send_end(struct client *c)
 {
     NV_ENC_PIC_PARAMS end = {.version = NV_ENC_PIC_PARAMS_VER,
                              .encodePicFlags = NV_ENC_PIC_FLAG_EOS};
     NV_OK(c->api.nvEncEncodePicture(c->encoder, &end));
+}
+
+void client_end_of_stream(struct client *c)
+{
+    client_send_end(c);
     while (c->locked < c->submitted)
         client_take(c);
 }
@@ -310,6 +388,33 @@ void client_reset(struct client *c)
     for (int i = 0; i < c->locked; i++)
         av_packet_free(&c->packets[i].packet);
     memset(c, 0, sizeof(*c));
+}
+
+/* ---- what is in packets --------------------------------------------------------------------- */
+
+int client_units(const struct client *c, int packet, int type)
+{
+    const bool hevc = client_guid_is(c->params.codec, &NV_ENC_CODEC_HEVC_GUID);
+    const AVPacket *p = c->packets[packet].packet;
+    int count = 0;
+    for (int i = 0; i + 3 < p->size; i++) {
+        if (p->data[i] == 0 && p->data[i + 1] == 0 && p->data[i + 2] == 1)
+            count += (hevc ? p->data[i + 3] >> 1 & 63 : p->data[i + 3] & 31) == type;
+    }
+    return count;
+}
+
+bool client_is_idr(const struct client *c, int packet)
+{
+    if (client_guid_is(c->params.codec, &NV_ENC_CODEC_HEVC_GUID))
+        return client_units(c, packet, 19) + client_units(c, packet, 20) > 0;
+    return client_units(c, packet, 5) > 0;
+}
+
+int client_sps(const struct client *c, int packet)
+{
+    const bool hevc = client_guid_is(c->params.codec, &NV_ENC_CODEC_HEVC_GUID);
+    return client_units(c, packet, hevc ? 33 : 7);
 }
 
 /* ---- decoding ------------------------------------------------------------------------------- */
@@ -368,14 +473,25 @@ static void take_frames(struct check *check, AVCodecContext *av, const AVPacket 
 
 AVCodecContext *client_decoder(const struct client *c)
 {
-    const enum AVCodecID id = is_codec(&c->params, &NV_ENC_CODEC_H264_GUID)   ? AV_CODEC_ID_H264
-                              : is_codec(&c->params, &NV_ENC_CODEC_HEVC_GUID) ? AV_CODEC_ID_HEVC
-                                                                              : AV_CODEC_ID_AV1;
+    const enum AVCodecID id =
+        client_guid_is(c->params.codec, &NV_ENC_CODEC_H264_GUID)   ? AV_CODEC_ID_H264
+        : client_guid_is(c->params.codec, &NV_ENC_CODEC_HEVC_GUID) ? AV_CODEC_ID_HEVC
+                                                                   : AV_CODEC_ID_AV1;
     AVCodecContext *av = avcodec_alloc_context3(avcodec_find_decoder(id));
     av->thread_count = 1;
     av->err_recognition = AV_EF_EXPLODE;
     CHECK(avcodec_open2(av, av->codec, NULL) == 0);
     return av;
+}
+
+AVFrame *client_decode(const struct client *c, int packet)
+{
+    AVCodecContext *av = client_decoder(c);
+    AVFrame *frame = av_frame_alloc();
+    CHECK(avcodec_send_packet(av, c->packets[packet].packet) == 0);
+    CHECK(avcodec_send_packet(av, NULL) == 0 && avcodec_receive_frame(av, frame) == 0);
+    avcodec_free_context(&av);
+    return frame;
 }
 
 double client_check(const struct client *c, char *ret_types)
@@ -388,4 +504,14 @@ double client_check(const struct client *c, char *ret_types)
     CHECK(check.shown == c->locked);
     avcodec_free_context(&av);
     return check.worst;
+}
+
+double client_run(struct client *c, const struct client_params *params, int count)
+{
+    client_reset(c);
+    client_begin(c, params);
+    client_submit_next(c, count);
+    client_end(c);
+    CHECK(c->locked == count);
+    return client_check(c, NULL);
 }

@@ -10,8 +10,7 @@
 #include "nvenc_client.h"
 #include "standin.h"
 
-#define ENCODERS "ENCODERS=h264:8:1024x1024:32x32,hevc:8/10:1024x1024:32x32"
-#define DEVICE ENCODERS " ENCODE_CAPS=SUPPORT_FIELD_ENCODING:1"
+#define DEVICE CLIENT_DEVICE " ENCODE_CAPS=SUPPORT_FIELD_ENCODING:1"
 
 #define TOP NV_ENC_PIC_STRUCT_FIELD_TOP_BOTTOM
 #define BOTTOM NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP
@@ -27,13 +26,12 @@ static void edit_fields(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
 
 static struct client_params with(int b_frames, NV_ENC_TUNING_INFO tuning)
 {
-    return (struct client_params){.codec = &NV_ENC_CODEC_H264_GUID,
-                                  .preset = &NV_ENC_PRESET_P4_GUID,
-                                  .tuning = tuning,
-                                  .width = 98,
-                                  .height = 68,
-                                  .b_frames = b_frames,
-                                  .edit = edit_fields};
+    struct client_params p = client_with(&NV_ENC_CODEC_H264_GUID, b_frames);
+    p.preset = &NV_ENC_PRESET_P4_GUID;
+    p.tuning = tuning;
+    p.height = 68;
+    p.edit = edit_fields;
+    return p;
 }
 
 /* ---- what comes out ------------------------------------------------------------------------- */
@@ -137,8 +135,7 @@ static void cavlc(void)
     p.edit = edit_cavlc;
     client_begin(&c, &p);
     c.extra.pictureStruct = BOTTOM;
-    for (int i = 0; i < 10; i++)
-        client_submit(&c, i, 0);
+    client_submit_next(&c, 10);
     client_end(&c);
     CHECK(client_check(&c, NULL) > 25);
     check_order(BOTTOM, 10);
@@ -147,29 +144,21 @@ static void cavlc(void)
 /* ---- rules ---------------------------------------------------------------------------------- */
 
 /* A configuration that is right but for `edit` is refused. */
-static void refuse(const GUID *codec, void (*edit)(NV_ENC_INITIALIZE_PARAMS *, NV_ENC_CONFIG *))
+static void refuse_codec(const GUID *codec,
+                         void (*edit)(NV_ENC_INITIALIZE_PARAMS *, NV_ENC_CONFIG *))
 {
-    const struct client_params opens = {.opens_only = true};
-    client_begin(&c, &opens);
-    c.params = with(2, NV_ENC_TUNING_INFO_HIGH_QUALITY);
-    c.params.codec = codec;
-    c.params.edit = edit;
-    client_configure(&c);
-    CHECK(c.api.nvEncInitializeEncoder(c.encoder, &c.init) == NV_ENC_ERR_INVALID_PARAM);
-    c.params = opens;
-    client_end(&c);
+    struct client_params p = with(2, NV_ENC_TUNING_INFO_HIGH_QUALITY);
+    p.codec = codec;
+    p.edit = edit;
+    client_check_refused(&c, &p);
 }
 
-#define REFUSE(name, statement)                                                                    \
-    static void edit_##name(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)                 \
-    {                                                                                              \
-        edit_fields(init, config);                                                                 \
-        statement;                                                                                 \
-    }                                                                                              \
-    static void refuse_##name(void)                                                                \
-    {                                                                                              \
-        refuse(&NV_ENC_CODEC_H264_GUID, edit_##name);                                              \
-    }
+static void refuse(void (*edit)(NV_ENC_INITIALIZE_PARAMS *, NV_ENC_CONFIG *))
+{
+    refuse_codec(&NV_ENC_CODEC_H264_GUID, edit);
+}
+
+#define REFUSE(name, statement) CLIENT_REFUSE(name, refuse, edit_fields(init, config); statement)
 
 REFUSE(no_cap, (void)0)
 REFUSE(mbaff, config->frameFieldMode = NV_ENC_PARAMS_FRAME_FIELD_MODE_MBAFF)
@@ -181,7 +170,7 @@ REFUSE(refs, config->encodeCodecConfig.h264Config.useBFramesAsRef = NV_ENC_BFRAM
 
 static void refuse_hevc(void)
 {
-    refuse(&NV_ENC_CODEC_HEVC_GUID, edit_fields);
+    refuse_codec(&NV_ENC_CODEC_HEVC_GUID, edit_fields);
 }
 
 static void frame_among_fields(void)
@@ -204,14 +193,14 @@ static const struct child children[] = {
     {"the order changes", changing, NULL, DEVICE},
     {"lossless", lossless, NULL, DEVICE},
     {"CAVLC", cavlc, NULL, DEVICE},
-    {"no such cap", refuse_no_cap, "field coding, beyond the caps", ENCODERS},
+    {"no such cap", refuse_no_cap, "field coding, beyond the caps", CLIENT_DEVICE},
     {"HEVC", refuse_hevc, "field coding, beyond the caps", DEVICE},
     {"MBAFF", refuse_mbaff, "a frameFieldMode that is not modelled", DEVICE},
     {"the baseline profile", refuse_baseline, "fields in the baseline profile", DEVICE},
     {"lines that are no four", refuse_height, "no multiple of 4", DEVICE},
     {"lookahead", refuse_lookahead, "fields with lookahead", DEVICE},
     {"B-frames as references", refuse_refs, "fields with B-frames as references",
-     ENCODERS " ENCODE_CAPS=SUPPORT_FIELD_ENCODING:1,SUPPORT_BFRAME_REF_MODE:2"},
+     CLIENT_DEVICE " ENCODE_CAPS=SUPPORT_FIELD_ENCODING:1,SUPPORT_BFRAME_REF_MODE:2"},
     {"a frame", frame_among_fields, "in a session of fields", DEVICE},
 };
 

@@ -10,29 +10,16 @@
 #include "nvenc_client.h"
 #include "standin.h"
 
-#define DEVICE "ENCODERS=h264:8:1024x1024:32x32,hevc:8/10:1024x1024:32x32"
+#define DEVICE CLIENT_DEVICE
 
 static struct client c; /* of the child that runs */
-
-static const struct client_params h264 = {.codec = &NV_ENC_CODEC_H264_GUID,
-                                          .preset = &NV_ENC_PRESET_P1_GUID,
-                                          .tuning = NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY,
-                                          .width = 98,
-                                          .height = 66};
-
-static const struct client_params h264_b = {.codec = &NV_ENC_CODEC_H264_GUID,
-                                            .preset = &NV_ENC_PRESET_P1_GUID,
-                                            .tuning = NV_ENC_TUNING_INFO_HIGH_QUALITY,
-                                            .width = 98,
-                                            .height = 66,
-                                            .b_frames = 1};
 
 static const struct client_params unopened = {.opens_only = true};
 
 /* A picture has been encoded, and its packet taken. */
 static void begin(void)
 {
-    client_begin(&c, &h264);
+    client_begin(&c, &client_live);
     CHECK(client_submit(&c, 0, 0) == NV_ENC_SUCCESS);
 }
 
@@ -87,10 +74,7 @@ static void open_other(void)
 {
     void *encoder;
     client_begin(&c, &unopened);
-    NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS params = {.version =
-                                                       NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER,
-                                                   .deviceType = NV_ENC_DEVICE_TYPE_CUDA,
-                                                   .apiVersion = NVENCAPI_VERSION};
+    NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS params = client_open_params(NULL);
     CHECK(c.api.nvEncOpenEncodeSessionEx(&params, &encoder) == NV_ENC_ERR_INVALID_DEVICE);
     CHECK(c.api.nvEncDestroyEncoder(encoder) == NV_ENC_ERR_INVALID_PTR);
     client_end(&c);
@@ -136,35 +120,14 @@ static void streams_null(void)
 /* ---- configurations ------------------------------------------------------------------------- */
 
 /* One that is right but for `edit` is refused. */
-static void refuse(const struct client_params *params)
+static void refuse(void (*edit)(NV_ENC_INITIALIZE_PARAMS *, NV_ENC_CONFIG *))
 {
-    struct client_params opens = unopened;
-    client_begin(&c, &opens);
-    c.params = *params;
-    client_configure(&c);
-    CHECK(c.api.nvEncInitializeEncoder(c.encoder, &c.init) == NV_ENC_ERR_INVALID_PARAM);
-    c.params = opens;
-    client_end(&c);
-}
-
-static void refuse_edited(void (*edit)(NV_ENC_INITIALIZE_PARAMS *, NV_ENC_CONFIG *))
-{
-    struct client_params params = h264;
+    struct client_params params = client_live;
     params.edit = edit;
-    refuse(&params);
+    client_check_refused(&c, &params);
 }
 
-#define REFUSE(name, statement)                                                                    \
-    static void edit_##name(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)                 \
-    {                                                                                              \
-        (void)init;                                                                                \
-        (void)config;                                                                              \
-        statement;                                                                                 \
-    }                                                                                              \
-    static void refuse_##name(void)                                                                \
-    {                                                                                              \
-        refuse_edited(edit_##name);                                                                \
-    }
+#define REFUSE(name, statement) CLIENT_REFUSE(name, refuse, statement)
 
 REFUSE(small, init->encodeHeight = init->maxEncodeHeight = 30)
 REFUSE(large, init->encodeWidth = init->maxEncodeWidth = 1026)
@@ -207,10 +170,10 @@ static void edit_refresh_hevc(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *con
 
 static void refuse_refresh_hevc(void)
 {
-    struct client_params params = h264;
+    struct client_params params = client_live;
     params.codec = &NV_ENC_CODEC_HEVC_GUID;
     params.edit = edit_refresh_hevc;
-    refuse(&params);
+    client_check_refused(&c, &params);
 }
 
 static void refuse_hevc_codec(void)
@@ -268,31 +231,22 @@ static void edit_fixed(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
 /* Another size is refused to a session of `params`. */
 static void resize(const struct client_params *params, NVENCSTATUS status)
 {
-    struct client_params opens = unopened;
-    client_begin(&c, &opens);
-    c.params = *params;
-    client_configure(&c);
-    NV_OK(c.api.nvEncInitializeEncoder(c.encoder, &c.init));
-    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
-                                        .reInitEncodeParams = c.init,
-                                        .resetEncoder = 1,
-                                        .forceIDR = 1};
-    change.reInitEncodeParams.encodeWidth = 64;
-    CHECK(c.api.nvEncReconfigureEncoder(c.encoder, &change) == status);
-    c.params = opens;
+    NV_OK(client_try(&c, params));
+    c.init.encodeWidth = 64;
+    CHECK(client_reconfigure(&c, true) == status);
     client_end(&c);
 }
 
 static void resize_fixed(void)
 {
-    struct client_params params = h264;
+    struct client_params params = client_live;
     params.edit = edit_fixed;
     resize(&params, NV_ENC_ERR_INVALID_PARAM);
 }
 
 static void resize_caps(void)
 {
-    resize(&h264, NV_ENC_ERR_UNSUPPORTED_PARAM);
+    resize(&client_live, NV_ENC_ERR_UNSUPPORTED_PARAM);
 }
 
 static void edit_room(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
@@ -304,16 +258,12 @@ static void edit_room(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
 
 static void resize_buffers(void)
 {
-    struct client_params params = h264;
+    struct client_params params = client_live;
     params.edit = edit_room;
     client_begin(&c, &params);
     c.init.encodeWidth = c.init.maxEncodeWidth;
     c.init.encodeHeight = c.init.maxEncodeHeight;
-    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER,
-                                        .reInitEncodeParams = c.init,
-                                        .resetEncoder = 1,
-                                        .forceIDR = 1};
-    NV_OK(c.api.nvEncReconfigureEncoder(c.encoder, &change));
+    NV_OK(client_reconfigure(&c, true));
     struct client_slot *slot = client_upload(&c, 0);
     NV_ENC_PIC_PARAMS picture = client_picture(&c, slot, 0, 0);
     CHECK(c.api.nvEncEncodePicture(c.encoder, &picture) == NV_ENC_ERR_INVALID_PARAM);
@@ -426,7 +376,8 @@ static void unmap_early(void)
 /* The packet in a picture's buffer is another picture's. */
 static void unmap_reordered(void)
 {
-    client_begin(&c, &h264_b);
+    const struct client_params p = client_with(&NV_ENC_CODEC_H264_GUID, 1);
+    client_begin(&c, &p);
     CHECK(client_submit(&c, 0, 0) == NV_ENC_SUCCESS);
     c.keeps = true;
     CHECK(client_submit(&c, 1, 0) == NV_ENC_ERR_NEED_MORE_INPUT);
@@ -457,7 +408,7 @@ static void looks_ahead(NV_ENC_INITIALIZE_PARAMS *init, NV_ENC_CONFIG *config)
 /* The second picture is held, and its input known, when the first one is done. */
 static void change_input(void)
 {
-    struct client_params params = h264;
+    struct client_params params = client_live;
     params.edit = looks_ahead;
     client_begin(&c, &params);
     CHECK(client_submit(&c, 0, 0) == NV_ENC_ERR_NEED_MORE_INPUT);
@@ -562,7 +513,8 @@ static void lock_order(void)
 
 static void lock_held(void)
 {
-    client_begin(&c, &h264_b);
+    const struct client_params p = client_with(&NV_ENC_CODEC_H264_GUID, 1);
+    client_begin(&c, &p);
     CHECK(client_submit(&c, 0, 0) == NV_ENC_SUCCESS);
     CHECK(client_submit(&c, 1, 0) == NV_ENC_ERR_NEED_MORE_INPUT);
     refuse_lock(1);

@@ -113,6 +113,20 @@ static int receive_packets(const struct codec_backend *backend, void *enc, struc
     return rc;
 }
 
+void encode_frame(const struct codec_backend *backend, void *enc, struct frame *frame,
+                  struct packet_list *ret)
+{
+    struct error err = {0};
+    int rc;
+    do {
+        rc = backend->encoder->send(enc, frame, &err);
+        if (rc != RGPU_ERROR_AGAIN)
+            check(rc, &err);
+        const int end = receive_packets(backend, enc, ret);
+        assert_int_equal(end, rc != 0 || frame ? RGPU_ERROR_AGAIN : RGPU_ERROR_END);
+    } while (rc == RGPU_ERROR_AGAIN);
+}
+
 void encode_all(const struct codec_backend *backend, const struct encoder_params *params,
                 const struct frame_list *frames, struct packet_list *ret,
                 struct encoder_header *ret_header)
@@ -122,20 +136,37 @@ void encode_all(const struct codec_backend *backend, const struct encoder_params
     check(backend->encoder->open(&enc, params, &err), &err);
     if (ret_header)
         backend->encoder->header(enc, ret_header);
-    for (size_t i = 0; i <= frames->count;) {
-        const int rc =
-            backend->encoder->send(enc, i < frames->count ? frames->items[i] : NULL, &err);
-        if (rc == 0)
-            i++;
-        else if (rc != RGPU_ERROR_AGAIN)
-            check(rc, &err);
-        const int end = receive_packets(backend, enc, ret);
-        assert_int_equal(end, i <= frames->count ? RGPU_ERROR_AGAIN : RGPU_ERROR_END);
-    }
+    for (size_t i = 0; i < frames->count; i++)
+        encode_frame(backend, enc, frames->items[i], ret);
+    encode_frame(backend, enc, NULL, ret);
     backend->encoder->close(enc);
 }
 
+void round_trip(const struct codec_backend *encoding, const struct codec_backend *decoding,
+                const struct encoder_params *params, const struct frame_list *frames,
+                struct round_trip *ret)
+{
+    *ret = (struct round_trip){0};
+    encode_all(encoding, params, frames, &ret->packets, &ret->header);
+    assert_int_equal(ret->packets.count, frames->count);
+    decode_encoded(decoding, params, &ret->header, ret->packets.items, ret->packets.count,
+                   &ret->pictures);
+    assert_int_equal(ret->pictures.count, frames->count);
+}
+
+void round_trip_done(struct round_trip *trip)
+{
+    buffer_unref(&trip->header.extradata);
+    packet_list_done(&trip->packets);
+    frame_list_done(&trip->pictures);
+}
+
 /* ---- pictures -------------------------------------------------------------------------------- */
+
+enum pixel_format planar_format(enum pixel_format format)
+{
+    return format == PIXEL_NV12 ? PIXEL_YUV420P : format == PIXEL_P010 ? PIXEL_YUV420P10 : format;
+}
 
 static unsigned next_random(unsigned *state)
 {
@@ -193,6 +224,19 @@ bool same_picture(const struct frame *a, const struct frame *b)
                 return false;
     }
     return true;
+}
+
+void check_same_pictures(const struct frame_list *got, const struct frame_list *want,
+                         const char *what)
+{
+    assert_int_equal(got->count, want->count);
+    for (size_t i = 0; i < got->count; i++) {
+        const struct frame *f = got->items[i];
+        assert_int_equal(f->pts, want->items[i]->pts);
+        if (!same_picture(f, want->items[i]))
+            fail_msg("%s: picture %zu, %s of %dx%d, is another", what, i,
+                     pixel_info(f->format)->name, f->width, f->height);
+    }
 }
 
 static double sample(const struct frame *f, int x, int y)

@@ -8,17 +8,13 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "codec/codec.h"
-#include "codec/nv/nvenc.h"
 #include "codec/nv/plain.h"
-#include "gpu/device.h"
 #include "gpu/encode.h"
+#include "nvenc_runs.h"
 #include "support/clip.h"
-#include "support/coding.h"
 #include "support/driver_faults.h"
 
 #define WIDTH 320
@@ -33,78 +29,51 @@ static const char *const codecs[] = {"h264", "hevc"};
 
 static void need_nvenc(void)
 {
-    nv = codec_backend(DEVICE_CUDA);
-    cpu = codec_backend(DEVICE_CPU);
-    bool fixable = false;
-    if (nv->devices(NULL, 0) == 0 || nvenc_present(0, &fixable, NULL) != 0) {
-        assert_null(getenv("RGPU_STANDIN"));
+    standin = nvenc_need();
+}
+
+/* For what a real driver cannot be made to do, or does not tell. */
+static void need_standin(void)
+{
+    need_nvenc();
+    if (!standin)
         skip();
-    }
-    standin = driver_faults_bind();
-}
-
-/* Keeps the device open, and with it its sessions. */
-static struct gpu_device *hold_device(void)
-{
-    struct gpu_device *device = NULL;
-    struct error err = {0};
-    if (gpu_open(&device, 0, &err) != 0)
-        fail_msg("%s", err.text);
-    return device;
-}
-
-static struct encoder_params params_for(const char *codec, enum pixel_format format)
-{
-    struct encoder_params params = {
-        .width = WIDTH,
-        .height = HEIGHT,
-        .format = format,
-        .time_base = {1, 25},
-        .frame_rate = {25, 1},
-        .rate = RATE_QUALITY,
-        .speed = 4,
-        .bframes = -1,
-        .no_fallback = true,
-        .global_headers = true,
-    };
-    snprintf(params.codec, sizeof(params.codec), "%s", codec);
-    return params;
 }
 
 static struct encoder_params rated(const char *codec, int64_t bit_rate_bps)
 {
-    struct encoder_params params = params_for(codec, PIXEL_NV12);
+    struct encoder_params params = nvenc_params(codec, WIDTH, HEIGHT);
     params.rate = RATE_VBR;
     params.bit_rate_bps = bit_rate_bps;
     return params;
 }
 
-static void *open_encoder(const struct encoder_params *params)
+static void *open_decoder(const struct clip *clip)
 {
+    const struct decoder_params params = {.track = &clip->track, .no_fallback = true};
     struct error err = {0};
-    void *enc = NULL;
-    if (nv->encoder->open(&enc, params, &err) != 0)
+    void *dec = NULL;
+    if (nv->decoder->open(&dec, &params, &err) != 0)
         fail_msg("%s", err.text);
-    return enc;
+    return dec;
 }
 
-static void send(void *enc, struct frame *frame, struct packet_list *ret)
+/* The next picture of the clip, of whose packets `sent` have been given; NULL: the end. */
+static struct frame *next_picture(void *dec, const struct clip *clip, size_t *sent)
 {
     struct error err = {0};
-    struct packet pkt = {0};
-    int rc = 0;
-    do {
-        rc = nv->encoder->send(enc, frame, &err);
+    struct frame *frame = NULL;
+    int rc;
+    while ((rc = nv->decoder->receive(dec, &frame, &err)) == RGPU_ERROR_AGAIN) {
+        const struct packet *pkt = *sent < clip->count ? &clip->packets[*sent] : NULL;
+        rc = nv->decoder->send(dec, pkt, &err);
+        *sent += rc == 0;
         if (rc != 0 && rc != RGPU_ERROR_AGAIN)
-            fail_msg("send: %s", err.text);
-        int got;
-        while ((got = nv->encoder->receive(enc, &pkt, &err)) == 0) {
-            ret->items = realloc(ret->items, (ret->count + 1) * sizeof(*ret->items));
-            ret->items[ret->count++] = packet_move(&pkt);
-        }
-        if (got != RGPU_ERROR_AGAIN && got != RGPU_ERROR_END)
-            fail_msg("receive: %s", err.text);
-    } while (rc == RGPU_ERROR_AGAIN);
+            break;
+    }
+    if (rc != 0 && rc != RGPU_ERROR_END)
+        fail_msg("%s", err.text);
+    return frame;
 }
 
 /* ---- pictures -------------------------------------------------------------------------------- */
@@ -131,11 +100,9 @@ static void ladder_open(struct ladder *l, const char *codec, const struct color 
                                    .outputs_count = 2};
     *l = (struct ladder){0};
     for (int i = 0; i < 2; i++) {
-        struct encoder_params params = params_for(codec, PIXEL_NV12);
-        params.width = sizes[i][0];
-        params.height = sizes[i][1];
+        const struct encoder_params params = nvenc_params(codec, sizes[i][0], sizes[i][1]);
         scaler.outputs[i] = (struct scaler_output){params.width, params.height, PIXEL_NV12, {0}};
-        l->encoders[i] = open_encoder(&params);
+        l->encoders[i] = nvenc_open_encoder(&params);
     }
     if (nv->scaler->open(&l->scaler, &scaler, &err) != 0 || nv_plain_open(&l->plain, 0, &err) != 0)
         fail_msg("%s", err.text);
@@ -152,7 +119,7 @@ static void ladder_frame(struct ladder *l, struct frame *frame)
         assert_int_equal(rungs[i]->format, PIXEL_NV12);
         const long copies =
             driver_calls("cuMemcpy2DAsync_v2") + driver_calls("cuMemcpyHtoDAsync_v2");
-        send(l->encoders[i], rungs[i], &l->packets[i]);
+        encode_frame(nv, l->encoders[i], rungs[i], &l->packets[i]);
         assert_int_equal(driver_calls("cuMemcpy2DAsync_v2") + driver_calls("cuMemcpyHtoDAsync_v2"),
                          copies);
         if (nv_plain_run(l->plain, rungs[i], &host, &err) != 0)
@@ -167,22 +134,16 @@ static void ladder_frame(struct ladder *l, struct frame *frame)
 static void ladder_close(struct ladder *l, const char *codec)
 {
     for (int i = 0; i < 2; i++) {
-        struct encoder_params params = params_for(codec, PIXEL_YUV420P);
+        const struct encoder_params params = nvenc_params(codec, sizes[i][0], sizes[i][1]);
         struct encoder_header header = {0};
         struct frame_list back = {0};
-        params.width = sizes[i][0];
-        params.height = sizes[i][1];
-        send(l->encoders[i], NULL, &l->packets[i]);
+        encode_frame(nv, l->encoders[i], NULL, &l->packets[i]);
         nv->encoder->header(l->encoders[i], &header);
         assert_string_equal(header.note, "");
         nv->encoder->close(l->encoders[i]);
         decode_encoded(cpu, &params, &header, l->packets[i].items, l->packets[i].count, &back);
         assert_int_equal(back.count, l->frames);
-        for (size_t k = 0; k < back.count; k++) {
-            assert_int_equal(back.items[k]->pts, l->host[i].items[k]->pts);
-            if (!same_picture(back.items[k], l->host[i].items[k]))
-                fail_msg("%s, rung %d: picture %zu is another", codec, i, k);
-        }
+        check_same_pictures(&back, &l->host[i], codec);
         buffer_unref(&header.extradata);
         frame_list_done(&back);
         frame_list_done(&l->host[i]);
@@ -201,26 +162,14 @@ static void test_pictures_stay_on_the_device(void **state)
     assert_true(clip_make("nvenc.mp4", SOURCE));
     clip_read("nvenc.mp4", &clip);
     for (size_t c = 0; c < 2; c++) {
-        struct error err = {0};
+        void *dec = open_decoder(&clip);
+        struct frame *frame;
         struct ladder l;
-        struct frame *frame = NULL;
-        void *dec = NULL;
         size_t sent = 0;
-        int rc = nv->decoder->open(
-            &dec, &(struct decoder_params){.track = &clip.track, .no_fallback = true}, &err);
-        assert_int_equal(rc, 0);
         ladder_open(&l, codecs[c], &clip.track.color);
-        while (rc != RGPU_ERROR_END) {
-            rc = nv->decoder->receive(dec, &frame, &err);
-            if (rc == 0) {
-                ladder_frame(&l, frame);
-                frame_unref(&frame);
-            } else if (rc == RGPU_ERROR_AGAIN) {
-                rc = nv->decoder->send(dec, sent < clip.count ? &clip.packets[sent] : NULL, &err);
-                sent += rc == 0;
-            }
-            if (rc != 0 && rc != RGPU_ERROR_AGAIN && rc != RGPU_ERROR_END)
-                fail_msg("%s", err.text);
+        while ((frame = next_picture(dec, &clip, &sent))) {
+            ladder_frame(&l, frame);
+            frame_unref(&frame);
         }
         nv->decoder->close(dec);
         assert_int_equal(l.frames, clip.count);
@@ -236,41 +185,24 @@ static void test_decoded_pictures(void **state)
     need_nvenc();
     struct encoder_params params = rated("h264", 800000);
     struct packet_list packets = {0};
-    struct error err = {0};
-    struct frame *frame = NULL;
+    struct frame *frame;
     struct clip clip;
-    void *dec = NULL;
     size_t sent = 0;
-    int rc = 0;
     assert_true(clip_make("nvenc.mp4", SOURCE));
     clip_read("nvenc.mp4", &clip);
-    const struct decoder_params decoder = {.track = &clip.track, .no_fallback = true};
-    assert_int_equal(nv->decoder->open(&dec, &decoder, &err), 0);
+    void *dec = open_decoder(&clip);
     params.speed = 7;
-    void *enc = open_encoder(&params);
-    while (rc != RGPU_ERROR_END) {
-        rc = nv->decoder->receive(dec, &frame, &err);
-        if (rc == 0) {
-            send(enc, frame, &packets);
-            frame_unref(&frame);
-        } else if (rc == RGPU_ERROR_AGAIN) {
-            rc = nv->decoder->send(dec, sent < clip.count ? &clip.packets[sent] : NULL, &err);
-            sent += rc == 0;
-        }
-        if (rc != 0 && rc != RGPU_ERROR_AGAIN && rc != RGPU_ERROR_END)
-            fail_msg("%s", err.text);
+    void *enc = nvenc_open_encoder(&params);
+    while ((frame = next_picture(dec, &clip, &sent))) {
+        encode_frame(nv, enc, frame, &packets);
+        frame_unref(&frame);
     }
-    send(enc, NULL, &packets);
+    encode_frame(nv, enc, NULL, &packets);
     assert_int_equal(packets.count, clip.count);
     nv->encoder->close(enc);
     nv->decoder->close(dec);
     packet_list_done(&packets);
     clip_done(&clip);
-}
-
-static enum pixel_format planar(enum pixel_format format)
-{
-    return format == PIXEL_P010 ? PIXEL_YUV420P10 : PIXEL_YUV420P;
 }
 
 /* Planar pictures of the host, of 8 and 10 bits, lossless. */
@@ -283,24 +215,16 @@ static void test_host_frames(void **state)
     (void)state;
     need_nvenc();
     for (size_t n = 0; n < sizeof(cases) / sizeof(cases[0]); n++) {
-        const struct encoder_params params = params_for(cases[n].codec, cases[n].format);
-        struct encoder_params plain = params;
-        struct frame_list frames = {0}, back = {0};
-        struct packet_list packets = {0};
-        struct encoder_header header;
-        plain.format = planar(params.format);
-        make_pictures(plain.format, WIDTH, HEIGHT, 24, 1, &frames);
+        struct encoder_params params = nvenc_params(cases[n].codec, WIDTH, HEIGHT);
+        struct frame_list frames = {0};
+        struct round_trip trip;
+        params.format = cases[n].format;
+        make_pictures(planar_format(params.format), WIDTH, HEIGHT, 24, 1, &frames);
         frames.items[9]->flags |= FRAME_KEY;
-        encode_all(nv, &params, &frames, &packets, &header);
-        decode_encoded(cpu, &plain, &header, packets.items, packets.count, &back);
-        assert_int_equal(back.count, frames.count);
-        for (size_t i = 0; i < back.count; i++)
-            if (!same_picture(back.items[i], frames.items[i]))
-                fail_msg("%s: picture %zu is another", params.codec, i);
-        buffer_unref(&header.extradata);
+        nvenc_round_trip(&params, &frames, &trip);
+        check_same_pictures(&trip.pictures, &frames, params.codec);
+        round_trip_done(&trip);
         frame_list_done(&frames);
-        frame_list_done(&back);
-        packet_list_done(&packets);
     }
 }
 
@@ -319,11 +243,11 @@ static void run_session(const struct encoder_params *params, const struct frame_
                         bool drained)
 {
     struct packet_list packets = {0};
-    void *enc = open_encoder(params);
+    void *enc = nvenc_open_encoder(params);
     for (size_t i = 0; i < frames->count; i++)
-        send(enc, frames->items[i], &packets);
+        encode_frame(nv, enc, frames->items[i], &packets);
     if (drained)
-        send(enc, NULL, &packets);
+        encode_frame(nv, enc, NULL, &packets);
     nv->encoder->close(enc);
     if (drained)
         assert_int_equal(packets.count, frames->count);
@@ -337,7 +261,7 @@ static void test_sessions_are_used_again(void **state)
 {
     (void)state;
     need_nvenc();
-    struct gpu_device *device = hold_device();
+    struct gpu_device *device = nvenc_hold_device();
     struct frame_list frames = {0};
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 10, 2, &frames);
     for (size_t c = 0; c < 2; c++) {
@@ -362,30 +286,20 @@ static void test_sessions_are_used_again(void **state)
     gpu_close(&device);
 }
 
-static void encode_rated(const struct encoder_params *params, const struct frame_list *frames,
-                         struct packet_list *ret)
-{
-    void *enc = open_encoder(params);
-    for (size_t i = 0; i < frames->count; i++)
-        send(enc, frames->items[i], ret);
-    send(enc, NULL, ret);
-    nv->encoder->close(enc);
-}
-
 /* The rate control of a session that is used again knows nothing of the stream before. */
 static void test_sessions_forget(void **state)
 {
     (void)state;
     need_nvenc();
-    struct gpu_device *device = hold_device();
+    struct gpu_device *device = nvenc_hold_device();
     struct frame_list frames = {0};
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 30, 7, &frames);
     for (size_t c = 0; c < 2; c++) {
         const struct encoder_params params = rated(codecs[c], 400000);
         struct packet_list first = {0}, second = {0};
-        encode_rated(&params, &frames, &first);
+        encode_all(nv, &params, &frames, &first, NULL);
         const long opens = driver_calls("nvEncOpenEncodeSessionEx");
-        encode_rated(&params, &frames, &second);
+        encode_all(nv, &params, &frames, &second, NULL);
         assert_int_equal(driver_calls("nvEncOpenEncodeSessionEx"), opens);
         assert_int_equal(second.count, first.count);
         for (size_t i = 0; i < first.count; i++)
@@ -424,14 +338,14 @@ static void test_rate_changes_without_a_key(void **state)
         params.low_latency = true;
         params.rate = RATE_CBR;
         make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 50, 3, &frames);
-        void *enc = open_encoder(&params);
+        void *enc = nvenc_open_encoder(&params);
         for (size_t i = 0; i < 25; i++)
-            send(enc, frames.items[i], &packets);
+            encode_frame(nv, enc, frames.items[i], &packets);
         assert_int_equal(packets.count, 25);
         assert_int_equal(nv->encoder->rate(enc, 300000, 0, 0, &err), 0);
         for (size_t i = 25; i < 50; i++)
-            send(enc, frames.items[i], &packets);
-        send(enc, NULL, &packets);
+            encode_frame(nv, enc, frames.items[i], &packets);
+        encode_frame(nv, enc, NULL, &packets);
         nv->encoder->close(enc);
         assert_int_equal(packets.count, 50);
         assert_int_equal(keys_in(&packets), 1);
@@ -464,15 +378,15 @@ static void test_rates_are_bounded(void **state)
     struct packet_list packets = {0};
     struct frame_list frames = {0};
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 10, 3, &frames);
-    void *enc = open_encoder(&params);
+    void *enc = nvenc_open_encoder(&params);
     for (size_t i = 0; i < frames.count; i++) {
         const size_t n = i % (sizeof(cases) / sizeof(cases[0]));
         struct error err = {0};
-        send(enc, frames.items[i], &packets);
+        encode_frame(nv, enc, frames.items[i], &packets);
         assert_int_equal(nv->encoder->rate(enc, cases[n].bit_rate_bps, 0, 0, &err), cases[n].rc);
         assert_true(err.text[0] != '\0');
     }
-    send(enc, NULL, &packets);
+    encode_frame(nv, enc, NULL, &packets);
     nv->encoder->close(enc);
     assert_int_equal(packets.count, frames.count);
     assert_int_equal(driver_calls("nvEncReconfigureEncoder"), changes);
@@ -495,10 +409,10 @@ static void test_lookahead(void **state)
     params.speed = 5;
     params.bframes = 0;
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, FRAMES, 6, &frames);
-    void *enc = open_encoder(&params);
+    void *enc = nvenc_open_encoder(&params);
     const long locks = driver_calls("nvEncLockBitstream");
     for (int i = 0; i < FRAMES; i++)
-        send(enc, frames.items[i], &packets);
+        encode_frame(nv, enc, frames.items[i], &packets);
     size_t count = packets.count;
     for (int tries = 0; count < FRAMES - DEPTH && tries < 500; tries++) {
         usleep(SETTLE_US);
@@ -510,7 +424,7 @@ static void test_lookahead(void **state)
     usleep(SETTLE_US);
     if (standin)
         assert_int_equal(driver_calls("nvEncLockBitstream") - locks, FRAMES - DEPTH);
-    send(enc, NULL, &packets);
+    encode_frame(nv, enc, NULL, &packets);
     nv->encoder->close(enc);
     packet_list_done(&packets);
     frame_list_done(&frames);
@@ -520,11 +434,9 @@ static void test_lookahead(void **state)
 static void test_session_limit(void **state)
 {
     (void)state;
-    need_nvenc();
-    if (!standin)
-        skip();
+    need_standin();
     void *encoders[16] = {0};
-    struct encoder_params params = params_for("h264", PIXEL_NV12);
+    struct encoder_params params = nvenc_params("h264", WIDTH, HEIGHT);
     struct encoder_header header = {0};
     struct error err = {0};
     int count = 0, rc = 0;
@@ -544,21 +456,21 @@ static void test_session_limit(void **state)
     assert_int_equal(nv->encoder->open(&encoders[count], &params, &err), RGPU_ERROR_LIMIT);
     assert_non_null(strstr(err.text, "--jobs"));
     params.joined = false;
-    encoders[count] = open_encoder(&params);
+    encoders[count] = nvenc_open_encoder(&params);
     nv->encoder->header(encoders[count], &header);
     assert_non_null(strstr(header.note, "the CPU encodes h264: "));
     for (int i = 0; i <= count; i++)
         nv->encoder->close(encoders[i]);
     /* A kept session makes way for one of another kind. */
-    struct gpu_device *device = hold_device();
+    struct gpu_device *device = nvenc_hold_device();
     params.no_fallback = true;
     for (int i = 0; i < count; i++)
-        encoders[i] = open_encoder(&params);
+        encoders[i] = nvenc_open_encoder(&params);
     for (int i = 0; i < count; i++)
         nv->encoder->close(encoders[i]);
     params.speed = 2;
     for (int i = 0; i < count; i++)
-        encoders[i] = open_encoder(&params);
+        encoders[i] = nvenc_open_encoder(&params);
     for (int i = 0; i < count; i++)
         nv->encoder->close(encoders[i]);
     gpu_close(&device);
@@ -569,18 +481,16 @@ static void test_session_limit(void **state)
 static void test_memory_is_made(void **state)
 {
     (void)state;
-    need_nvenc();
-    if (!standin)
-        skip();
-    struct gpu_device *device = hold_device();
+    need_standin();
+    struct gpu_device *device = nvenc_hold_device();
     struct encoder_params params = rated("h264", 800000);
     struct error err = {0};
-    void *enc = open_encoder(&params);
+    void *enc = nvenc_open_encoder(&params);
     nv->encoder->close(enc);
     const long destroyed = driver_calls("nvEncDestroyEncoder");
     params.speed = 2;
     driver_fail("nvEncInitializeEncoder", 1, NV_ENC_ERR_OUT_OF_MEMORY);
-    enc = open_encoder(&params);
+    enc = nvenc_open_encoder(&params);
     /* The one that found no memory, and the kept one. */
     assert_int_equal(driver_calls("nvEncDestroyEncoder"), destroyed + 2);
     driver_fail("nvEncInitializeEncoder", 1, NV_ENC_ERR_OUT_OF_MEMORY);
@@ -642,9 +552,7 @@ static void test_each_call_fails(void **state)
     };
     static const int codes[] = {8 /* INVALID_PARAM */, 10 /* OUT_OF_MEMORY */, 20 /* GENERIC */};
     (void)state;
-    need_nvenc();
-    if (!standin)
-        skip();
+    need_standin();
     struct frame_list frames = {0};
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 6, 4, &frames);
     for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]); c++) {
@@ -676,9 +584,7 @@ static void test_busy(void **state)
     const int busy = NV_ENC_ERR_ENCODER_BUSY;
     struct frame_list frames = {0};
     (void)state;
-    need_nvenc();
-    if (!standin)
-        skip();
+    need_standin();
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 6, 8, &frames);
     for (long n = 1; n <= (long)frames.count + 1; n++) {
         const long before = driver_calls("nvEncEncodePicture");
@@ -693,17 +599,11 @@ static void test_busy(void **state)
 /* A decoder whose first picture has been through the ladder. */
 static void *ladder_begin(struct ladder *l, const struct clip *clip)
 {
-    struct error err = {0};
-    struct frame *frame = NULL;
-    void *dec = NULL;
-    const struct decoder_params params = {.track = &clip->track, .no_fallback = true};
-    assert_int_equal(nv->decoder->open(&dec, &params, &err), 0);
+    void *dec = open_decoder(clip);
+    size_t sent = 0;
     ladder_open(l, "h264", &clip->track.color);
-    for (size_t i = 0; !frame; i++) {
-        assert_int_equal(nv->decoder->send(dec, &clip->packets[i], &err), 0);
-        const int rc = nv->decoder->receive(dec, &frame, &err);
-        assert_true(rc == 0 || rc == RGPU_ERROR_AGAIN);
-    }
+    struct frame *frame = next_picture(dec, clip, &sent);
+    assert_non_null(frame);
     ladder_frame(l, frame);
     frame_unref(&frame);
     return dec;
@@ -723,11 +623,9 @@ static void ladder_drop(struct ladder *l)
 static void test_dead_device(void **state)
 {
     (void)state;
-    need_nvenc();
-    if (!standin)
-        skip();
+    need_standin();
     const struct encoder_params params = rated("h264", 800000);
-    struct gpu_device *device = hold_device();
+    struct gpu_device *device = nvenc_hold_device();
     struct frame_list frames = {0};
     struct packet pkt = {0};
     struct error err = {0};
@@ -736,7 +634,7 @@ static void test_dead_device(void **state)
     assert_true(clip_make("nvenc.mp4", SOURCE));
     clip_read("nvenc.mp4", &clip);
     void *dec = ladder_begin(&ladder, &clip);
-    void *enc = open_encoder(&params);
+    void *enc = nvenc_open_encoder(&params);
     int rc = 0;
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 40, 5, &frames);
     for (size_t i = 0; rc == 0 && i < frames.count; i++) {
@@ -778,6 +676,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_each_call_fails),
     };
     const struct CMUnitTest death[] = {cmocka_unit_test(test_dead_device)};
+    nv = codec_backend(DEVICE_CUDA);
+    cpu = codec_backend(DEVICE_CPU);
     clip_dir_make();
     if (argc > 1 && !strcmp(argv[1], "death")) {
         /* Without an end, at which its objects are missed. */

@@ -7,56 +7,34 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/codec.h"
 #include "codec/nv/nvenc.h"
-#include "gpu/device.h"
 #include "gpu/encode.h"
 #include "media/av1.h"
-#include "support/clip.h"
-#include "support/coding.h"
+#include "nvenc_runs.h"
 
 #define WIDTH 320
 #define HEIGHT 240
 
-static const struct codec_backend *nv, *cpu;
+static const struct codec_backend *nv;
 
 static struct encoder_params params_for(enum pixel_format format)
 {
-    struct encoder_params params = {
-        .codec = "av1",
-        .width = WIDTH,
-        .height = HEIGHT,
-        .format = format,
-        .time_base = {1, 25},
-        .frame_rate = {25, 1},
-        .rate = RATE_QUALITY,
-        .speed = 4,
-        .bframes = -1,
-        .no_fallback = true,
-        .global_headers = true,
-    };
+    struct encoder_params params = nvenc_params("av1", WIDTH, HEIGHT);
+    params.format = format;
     return params;
 }
 
 #if GPU_ENCODE_API(12, 0)
 static void need_av1(void)
 {
-    nv = codec_backend(DEVICE_CUDA);
-    cpu = codec_backend(DEVICE_CPU);
-    if (nv->devices(NULL, 0) == 0 ||
-        nvenc_device_format(0, "av1", "", PIXEL_YUV420P) == PIXEL_NONE) {
+    nvenc_need();
+    if (nvenc_device_format(0, "av1", "", PIXEL_YUV420P) == PIXEL_NONE) {
         assert_null(getenv("RGPU_STANDIN"));
         skip();
     }
-}
-
-static enum pixel_format planar(enum pixel_format format)
-{
-    return format == PIXEL_P010 ? PIXEL_YUV420P10 : PIXEL_YUV420P;
 }
 
 /* Of each packet, against the record; gives the count of key frames. */
@@ -92,79 +70,54 @@ static size_t check_units(const struct encoder_header *header, const struct pack
     return keys;
 }
 
-static void round_trip(const struct encoder_params *params, const struct frame_list *frames,
-                       size_t keys, struct frame_list *ret)
+/* All frames there and back, of which so many are key frames. */
+static void check_trip(const struct encoder_params *params, const struct frame_list *frames,
+                       size_t keys, struct round_trip *ret)
 {
-    struct encoder_params plain = *params;
-    struct packet_list packets = {0};
-    struct encoder_header header = {0};
-    encode_all(nv, params, frames, &packets, &header);
-    assert_string_equal(header.note, "");
-    assert_int_equal(packets.count, frames->count);
-    assert_int_equal(header.reorder_frames, 0);
-    assert_int_equal(check_units(&header, &packets, pixel_info(params->format)->depth), keys);
-    plain.format = planar(params->format);
-    decode_encoded(cpu, &plain, &header, packets.items, packets.count, ret);
-    assert_int_equal(ret->count, frames->count);
-    buffer_unref(&header.extradata);
-    packet_list_done(&packets);
-}
-
-/* Which not each GPU has that has AV1. */
-static void need_lossless(void)
-{
-    const struct encoder_params params = params_for(PIXEL_P010);
-    struct error err = {0};
-    void *enc = NULL;
-    need_av1();
-    if (nv->encoder->open(&enc, &params, &err) != 0) {
-        if (getenv("RGPU_STANDIN"))
-            fail_msg("%s", err.text);
-        skip();
-    }
-    nv->encoder->close(enc);
+    nvenc_round_trip(params, frames, ret);
+    assert_int_equal(ret->header.reorder_frames, 0);
+    assert_int_equal(check_units(&ret->header, &ret->packets, pixel_info(params->format)->depth),
+                     keys);
 }
 
 static void test_lossless(void **state)
 {
     (void)state;
-    need_lossless();
+    need_av1();
+    const struct encoder_params ten_bits = params_for(PIXEL_P010);
+    nvenc_need_params(&ten_bits); /* lossless, which not each GPU has that has AV1 */
     for (int n = 0; n < 4; n++) {
         struct encoder_params params = params_for(n % 2 ? PIXEL_P010 : PIXEL_NV12);
-        struct frame_list frames = {0}, back = {0};
+        struct frame_list frames = {0};
+        struct round_trip trip;
         params.low_latency = n >= 2;
-        make_pictures(planar(params.format), WIDTH, HEIGHT, 24, 21, &frames);
+        make_pictures(planar_format(params.format), WIDTH, HEIGHT, 24, 21, &frames);
         frames.items[9]->flags |= FRAME_KEY;
-        round_trip(&params, &frames, 2, &back);
-        for (size_t i = 0; i < back.count; i++)
-            if (!same_picture(back.items[i], frames.items[i]))
-                fail_msg("run %d: picture %zu is another", n, i);
+        check_trip(&params, &frames, 2, &trip);
+        check_same_pictures(&trip.pictures, &frames,
+                            params.low_latency ? "low latency" : "lossless");
+        round_trip_done(&trip);
         frame_list_done(&frames);
-        frame_list_done(&back);
     }
 }
 
 /* With B-frames and lookahead, as each preset has them. */
 static void test_rates(void **state)
 {
-    enum { MSE_MAX = 65 /* 30 dB */ };
     (void)state;
     need_av1();
     for (int speed = 1; speed <= 7; speed += 2) {
         struct encoder_params params = params_for(PIXEL_NV12);
-        struct frame_list frames = {0}, back = {0};
+        struct frame_list frames = {0};
+        struct round_trip trip;
         params.rate = speed < 5 ? RATE_VBR : RATE_CBR;
         params.bit_rate_bps = 4000000;
         params.speed = speed;
         make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 40, 22, &frames);
-        round_trip(&params, &frames, 1, &back);
-        for (size_t i = 0; i < back.count; i++) {
-            const double mse = luma_mse(back.items[i], frames.items[i]);
-            if (mse > MSE_MAX)
-                fail_msg("p%d: picture %zu is off by %.1f", speed, i, mse);
-        }
+        check_trip(&params, &frames, 1, &trip);
+        nvenc_check_close(&trip.pictures, &frames, speed);
+        round_trip_done(&trip);
         frame_list_done(&frames);
-        frame_list_done(&back);
     }
 }
 
@@ -199,18 +152,16 @@ static void test_sessions_are_used_again(void **state)
 {
     (void)state;
     need_av1();
-    struct gpu_device *device = NULL;
-    struct error err = {0};
-    assert_int_equal(gpu_open(&device, 0, &err), 0);
+    struct gpu_device *device = nvenc_hold_device();
     struct frame_list frames = {0};
     make_pictures(PIXEL_YUV420P, WIDTH, HEIGHT, 12, 24, &frames);
     for (int i = 0; i < 3; i++) {
         struct encoder_params params = params_for(PIXEL_NV12);
-        struct frame_list back = {0};
+        struct round_trip trip;
         params.rate = RATE_VBR;
         params.bit_rate_bps = 500000 * (i + 1);
-        round_trip(&params, &frames, 1, &back);
-        frame_list_done(&back);
+        check_trip(&params, &frames, 1, &trip);
+        round_trip_done(&trip);
     }
     frame_list_done(&frames);
     gpu_close(&device);
@@ -254,13 +205,7 @@ static void test_told(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    nv = codec_backend(DEVICE_CUDA);
-    cpu = codec_backend(DEVICE_CPU);
-    bool fixable = false;
-    if (nv->devices(NULL, 0) == 0 || nvenc_present(0, &fixable, NULL) != 0) {
-        assert_null(getenv("RGPU_STANDIN"));
-        skip();
-    }
+    nvenc_need();
     const struct encoder_params params = params_for(PIXEL_NV12);
     struct error err = {0};
     void *enc = NULL;
@@ -283,5 +228,6 @@ int main(void)
         cmocka_unit_test(test_refused),
 #endif
     };
+    nv = codec_backend(DEVICE_CUDA);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

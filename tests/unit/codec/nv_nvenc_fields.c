@@ -7,53 +7,27 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "codec/codec.h"
-#include "codec/nv/nvenc.h"
-#include "support/clip.h"
-#include "support/coding.h"
+#include "nvenc_runs.h"
 
 #define WIDTH 320
 #define HEIGHT 240
 #define FRAMES 24
-#define MSE_MAX 65 /* 30 dB */
 
-static const struct codec_backend *nv, *cpu;
+static const struct codec_backend *nv;
 
 static struct encoder_params params_for(enum field_order order)
 {
-    struct encoder_params params = {
-        .codec = "h264",
-        .width = WIDTH,
-        .height = HEIGHT,
-        .format = PIXEL_NV12,
-        .time_base = {1, 25},
-        .frame_rate = {25, 1},
-        .field_order = order,
-        .rate = RATE_QUALITY,
-        .speed = 4,
-        .bframes = -1,
-        .no_fallback = true,
-        .global_headers = true,
-    };
+    struct encoder_params params = nvenc_params("h264", WIDTH, HEIGHT);
+    params.field_order = order;
     return params;
 }
 
 static void need_fields(void)
 {
-    nv = codec_backend(DEVICE_CUDA);
-    cpu = codec_backend(DEVICE_CPU);
     const struct encoder_params params = params_for(FIELD_TOP_FIRST);
-    struct error err = {0};
-    void *enc = NULL;
-    if (nv->devices(NULL, 0) == 0 || nv->encoder->open(&enc, &params, &err) != 0) {
-        if (getenv("RGPU_STANDIN"))
-            fail_msg("%s", err.text);
-        skip();
-    }
-    nv->encoder->close(enc);
+    nvenc_need_params(&params);
 }
 
 /* Pictures whose two fields are of different times, so that they are not of one piece. */
@@ -76,21 +50,6 @@ static void make_fields(struct frame_list *ret)
     frame_list_done(&pictures);
 }
 
-static void round_trip(const struct encoder_params *params, const struct frame_list *frames,
-                       struct frame_list *ret)
-{
-    struct encoder_params plain = *params;
-    struct packet_list packets = {0};
-    struct encoder_header header = {0};
-    encode_all(nv, params, frames, &packets, &header);
-    assert_string_equal(header.note, "");
-    plain.format = PIXEL_YUV420P;
-    decode_encoded(cpu, &plain, &header, packets.items, packets.count, ret);
-    buffer_unref(&header.extradata);
-    packet_list_done(&packets);
-    assert_int_equal(ret->count, frames->count);
-}
-
 static void check_order(const struct frame *frame, bool top)
 {
     assert_true(frame->flags & FRAME_INTERLACED);
@@ -105,21 +64,20 @@ static void test_order(void **state)
     for (int n = 0; n < 4; n++) {
         const bool top = n % 2;
         struct encoder_params params = params_for(top ? FIELD_TOP_FIRST : FIELD_BOTTOM_FIRST);
-        struct frame_list frames = {0}, back = {0};
+        struct frame_list frames = {0};
+        struct round_trip trip;
         params.low_latency = n >= 2;
         params.bframes = params.low_latency ? 0 : 2;
         make_fields(&frames);
         frames.items[9]->flags |= FRAME_KEY;
         for (size_t i = 14; i < frames.count; i++)
             frames.items[i]->flags |= FRAME_INTERLACED | (top ? 0 : FRAME_TOP_FIRST);
-        round_trip(&params, &frames, &back);
-        for (size_t i = 0; i < back.count; i++) {
-            check_order(back.items[i], i < 14 ? top : !top);
-            if (!same_picture(back.items[i], frames.items[i]))
-                fail_msg("run %d: picture %zu is another", n, i);
-        }
+        nvenc_round_trip(&params, &frames, &trip);
+        for (size_t i = 0; i < trip.pictures.count; i++)
+            check_order(trip.pictures.items[i], i < 14 ? top : !top);
+        check_same_pictures(&trip.pictures, &frames, top ? "top first" : "bottom first");
+        round_trip_done(&trip);
         frame_list_done(&frames);
-        frame_list_done(&back);
     }
 }
 
@@ -130,20 +88,18 @@ static void test_rates(void **state)
     need_fields();
     for (int speed = 1; speed <= 7; speed += 3) {
         struct encoder_params params = params_for(FIELD_BOTTOM_FIRST);
-        struct frame_list frames = {0}, back = {0};
+        struct frame_list frames = {0};
+        struct round_trip trip;
         params.rate = RATE_VBR;
         params.bit_rate_bps = 3000000;
         params.speed = speed;
         make_fields(&frames);
-        round_trip(&params, &frames, &back);
-        for (size_t i = 0; i < back.count; i++) {
-            check_order(back.items[i], false);
-            const double mse = luma_mse(back.items[i], frames.items[i]);
-            if (mse > MSE_MAX)
-                fail_msg("p%d: picture %zu is off by %.1f", speed, i, mse);
-        }
+        nvenc_round_trip(&params, &frames, &trip);
+        for (size_t i = 0; i < trip.pictures.count; i++)
+            check_order(trip.pictures.items[i], false);
+        nvenc_check_close(&trip.pictures, &frames, speed);
+        round_trip_done(&trip);
         frame_list_done(&frames);
-        frame_list_done(&back);
     }
 }
 
@@ -171,5 +127,6 @@ int main(void)
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_refused),
     };
+    nv = codec_backend(DEVICE_CUDA);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,53 +7,20 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "codec/codec.h"
-#include "codec/codec_log.h"
+#include "encoding.h"
 #include "media/av1.h"
 #include "media/timecode.h"
-#include "support/coding.h"
-
-#define WIDTH 128
-#define HEIGHT 96
 
 static const struct codec_backend *backend, *host, *device; /* device: NULL where there is none */
-static const char *const codecs[] = {"h264", "hevc", "av1"};
-#define CODECS_COUNT (sizeof(codecs) / sizeof(codecs[0]))
 
-/* What pictures of a device's format are on the host. */
-static enum pixel_format planar(enum pixel_format format)
+/* With B-frames, so that pictures come out in another order than they went in. */
+static struct encoder_params reordered(const char *codec)
 {
-    return format == PIXEL_NV12 ? PIXEL_YUV420P : format;
-}
-
-static struct encoder_params params_for(const char *codec)
-{
-    struct encoder_params params = {
-        .width = WIDTH,
-        .height = HEIGHT,
-        .time_base = {1, 25},
-        .frame_rate = {25, 1},
-        .rate = RATE_QUALITY,
-        .quality = 30,
-        .speed = 1,
-        .bframes = 2,
-        .global_headers = true,
-    };
-    snprintf(params.codec, sizeof(params.codec), "%s", codec);
-    params.format = backend->encoder->format(0, codec, "", PIXEL_YUV420P);
-    params.no_fallback = params.format == PIXEL_NV12;
+    struct encoder_params params = params_for(backend, codec);
+    params.bframes = 2;
     return params;
-}
-
-static bool have(const char *codec)
-{
-    if (backend->encoder->format(0, codec, "", PIXEL_YUV420P) != PIXEL_NONE)
-        return true;
-    print_message("%s: no encoder here\n", codec);
-    return false;
 }
 
 /* One time code for each picture, of a second field too; none for one in five. libavcodec goes on
@@ -126,32 +93,28 @@ static void test_written(void **state)
     (void)state;
     for (size_t c = 0; c < 3 * CODECS_COUNT; c++) {
         const char *codec = codecs[c / 3];
-        if (!have(codec))
+        if (!have(backend, codec))
             continue;
-        struct encoder_params params = params_for(codec);
-        struct packet_list packets = {0};
+        struct encoder_params params = reordered(codec);
         struct frame_list frames = {0};
-        struct frame_list back = {0};
-        struct encoder_header header;
+        struct round_trip trip;
         params.speed = 4;
         params.time_base = (struct rational){1, 12800}; /* no rate to count by */
         params.timecode_step = (int)(c % 3);
         params.timecode_drop = true;
-        make_pictures(planar(params.format), WIDTH, HEIGHT, 20, 7, &frames);
+        make_input(backend, &params, 20, 7, &frames);
         add_timecodes(&frames, 1);
         for (size_t i = 0; i < frames.count; i++)
             frames.items[i]->pts *= 512;
         frames.items[8]->flags |= FRAME_KEY;
-        encode_all(backend, &params, &frames, &packets, &header);
-        for (size_t i = 0; !strcmp(codec, "av1") && params.timecode_step == 1 && i < packets.count;
+        round_trip(backend, host, &params, &frames, &trip);
+        for (size_t i = 0; !strcmp(codec, "av1") && params.timecode_step == 1 && i < frames.count;
              i++)
-            find_av1_timecode(&packets.items[i], frames.items[packets.items[i].pts / 512]);
-        decode_encoded(host, &params, &header, packets.items, packets.count, &back);
+            find_av1_timecode(&trip.packets.items[i],
+                              frames.items[trip.packets.items[i].pts / 512]);
         if (strcmp(codec, "av1") != 0)
-            check_timecodes(&params, &frames, &back);
-        buffer_unref(&header.extradata);
-        frame_list_done(&back);
-        packet_list_done(&packets);
+            check_timecodes(&params, &frames, &trip.pictures);
+        round_trip_done(&trip);
         frame_list_done(&frames);
     }
 }
@@ -162,13 +125,13 @@ static void test_absent(void **state)
 {
     (void)state;
     for (size_t c = 0; c < 2; c++) {
-        if (!have(codecs[c]))
+        if (!have(backend, codecs[c]))
             continue;
-        struct encoder_params params = params_for(codecs[c]);
+        struct encoder_params params = reordered(codecs[c]);
         struct packet_list packets[2] = {0};
         struct encoder_header headers[2];
         struct frame_list frames = {0};
-        make_pictures(planar(params.format), WIDTH, HEIGHT, 10, 7, &frames);
+        make_input(backend, &params, 10, 7, &frames);
         for (int step = 0; step < 2; step++) {
             if (step == 0)
                 add_timecodes(&frames, 1);
@@ -201,16 +164,16 @@ static void test_absent(void **state)
 static void test_fields(void **state)
 {
     (void)state;
-    if (!have("h264"))
+    if (!have(backend, "h264"))
         return;
-    struct encoder_params params = params_for("h264");
+    struct encoder_params params = reordered("h264");
     struct packet_list packets = {0};
     struct frame_list frames = {0};
     struct frame_list back = {0};
     params.field_order = FIELD_TOP_FIRST;
     params.no_fallback = false; /* few GPUs encode fields */
     params.timecode_step = 1;
-    make_pictures(planar(params.format), WIDTH, HEIGHT, 10, 8, &frames);
+    make_input(backend, &params, 10, 8, &frames);
     add_timecodes(&frames, 2);
     encode_all(backend, &params, &frames, &packets, NULL);
     decode_encoded(host, &params, NULL, packets.items, packets.count, &back);
@@ -309,10 +272,10 @@ static void test_decoders(void **state)
         const struct rational rate = cases[c].rate, base = {rate.den, rate.num};
         struct track track = {
             .width = WIDTH, .height = HEIGHT, .time_base = base, .frame_rate = rate};
-        struct encoder_params params = params_for(cases[c].codec);
+        struct encoder_params params = reordered(cases[c].codec);
         struct packet_list packets = {0};
         struct frame_list frames = {0};
-        if (!have(cases[c].codec))
+        if (!have(backend, cases[c].codec))
             continue;
         params.time_base = base;
         params.frame_rate = rate;
@@ -324,7 +287,7 @@ static void test_decoders(void **state)
             params.no_fallback = false; /* few GPUs encode fields */
         }
         snprintf(track.codec, sizeof(track.codec), "%s", cases[c].codec);
-        make_pictures(planar(params.format), WIDTH, HEIGHT, 70, 7, &frames);
+        make_input(backend, &params, 70, 7, &frames);
         add_counted(&frames, rate, cases[c].interlaced ? 2 : 1);
         encode_all(backend, &params, &frames, &packets, NULL);
         for (size_t i = 0; i < packets.count; i++)
@@ -346,14 +309,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_decoders),
     };
-    host = codec_backend(DEVICE_CPU);
-    device = codec_backend(DEVICE_CUDA);
-    if (device && device->devices(NULL, 0) == 0)
-        device = NULL;
-    backend = argc > 1 && !strcmp(argv[1], "cuda") ? device : host;
+    host = backend_of(DEVICE_CPU);
+    device = backend_of(DEVICE_CUDA);
+    backend = kind_asked_for(argc, argv) == DEVICE_CUDA ? device : host;
     if (!backend)
         return 77;
-    setenv("SVT_LOG", "0", 0);
-    codec_log_to_sink();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
