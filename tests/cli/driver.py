@@ -141,7 +141,7 @@ class Driver(unittest.TestCase):
 
     def test_too_few_encoders(self):
         """Of another process, or for all that is asked."""
-        words = "all encoders are taken", "--jobs", "NV_ENC_ERR_OUT_OF_MEMORY"
+        words = "all its encoder sessions are taken", "--jobs", "NV_ENC_ERR_OUT_OF_MEMORY"
         ladder = "--ladder", "240p,360p", "--upscale", "--segment", "1", "--jobs"
         for jobs, sessions in ((1, 1), (4, 2)):
             with self.subTest(jobs=jobs):

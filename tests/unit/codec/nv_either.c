@@ -180,8 +180,8 @@ static void test_it_does_not_where_it_may_not(void **state)
     int rc = 0;
     if (!make_changing(&film))
         skip();
-    void *dec = open_either(
-        &(struct decoder_params){.track = &film.clips[0].track, .no_fallback = true});
+    void *dec =
+        open_either(&(struct decoder_params){.track = &film.clips[0].track, .no_fallback = true});
     for (size_t i = 0; i < film.count && (rc == 0 || rc == RGPU_ERROR_AGAIN);) {
         rc = nv_either_ops.send(dec, &film.packets[i], &err);
         i += rc == 0;
