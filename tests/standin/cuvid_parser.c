@@ -379,9 +379,15 @@ static void look_for_format(struct parser *p, const struct unit *unit)
     /* A header that only repeats the format is found out by decoding the picture alone. */
     if (!may_begin || !probe(p, unit, &format) || same_format(&format, &p->format))
         return;
-    if (p->format.coded_width > 0)
+    /* As seen on an H200: pictures of before are shown first where the size changes, and after it
+     * was told where only the depth does. */
+    const bool same_size = format.coded_width == p->format.coded_width &&
+                           format.coded_height == p->format.coded_height;
+    if (p->format.coded_width > 0 && !same_size)
         drain(p);
     tell_format(p, &format);
+    if (same_size)
+        drain(p);
 }
 
 /* ---- pictures ------------------------------------------------------------------------------- */

@@ -39,6 +39,10 @@ struct nv_decoder {
     CUvideoparser parser;          /* owned; NULL: made with the next packet */
     struct nv_surfaces *surfaces;  /* counted reference; NULL: no picture was decoded yet */
     bool refused[NV_PICTURES_MAX]; /* pictures that the driver did not decode */
+    /* Where only the depth changes, the parser says so before it shows what it has from before:
+     * that is in these. Counted reference; NULL: all is in `surfaces`. */
+    struct nv_surfaces *surfaces_before;
+    bool is_before[NV_PICTURES_MAX];
     struct shown shown[SHOWN_MAX]; /* a ring */
     int shown_first, shown_count;
     struct nv_table table;
@@ -140,8 +144,11 @@ static int CUDAAPI on_sequence(void *opaque, CUVIDEOFORMAT *format)
     struct nv_decoder *dec = opaque;
     struct error err = {0};
     int rc = check_format(dec, format, &err);
-    if (rc != 0)
-        return keep_failure(dec, rc, &err);
+    if (rc != 0) {
+        /* The parser goes on, as what it has from before is still to be shown. */
+        keep_failure(dec, rc, &err);
+        return format->min_num_decode_surfaces;
+    }
     const struct nv_surfaces_params wanted = wanted_surfaces(format);
     CUresult result = CUDA_SUCCESS;
     const bool reshaped = dec->surfaces && dec->shown_count == 0 &&
@@ -153,10 +160,11 @@ static int CUDAAPI on_sequence(void *opaque, CUVIDEOFORMAT *format)
         rc = nv_surfaces_new(&next, dec->device, &wanted, &err);
         if (rc != 0)
             return keep_failure(dec, rc, &err);
-        nv_surfaces_unref(&dec->surfaces);
+        nv_surfaces_unref(&dec->surfaces_before);
+        dec->surfaces_before = dec->surfaces;
         dec->surfaces = next;
+        memset(dec->is_before, dec->surfaces_before != NULL, sizeof(dec->is_before));
     }
-    memset(dec->refused, 0, sizeof(dec->refused));
     return nv_surfaces_shape(dec->surfaces)->pictures_count;
 }
 
@@ -167,14 +175,20 @@ static int CUDAAPI on_decode(void *opaque, CUVIDPICPARAMS *picture)
     bool refused = false;
     if (dec->muted)
         return 1;
+    if (dec->failure.code != 0) {
+        if (picture->CurrPicIdx >= 0 && picture->CurrPicIdx < NV_PICTURES_MAX)
+            dec->refused[picture->CurrPicIdx] = true;
+        return 1;
+    }
     int rc = dec->surfaces ? nv_surfaces_decode(dec->surfaces, picture, &refused, &err)
                            : error_set(&err, RGPU_ERROR_DEVICE,
                                        "the driver's parser decodes before it says what");
     if (rc != 0)
         return keep_failure(dec, rc, &err);
     const bool second_field = picture->field_pic_flag && picture->second_field;
-    bool *before = &dec->refused[picture->CurrPicIdx];
-    *before = refused || (second_field && *before);
+    bool *is_refused = &dec->refused[picture->CurrPicIdx];
+    *is_refused = refused || (second_field && *is_refused);
+    dec->is_before[picture->CurrPicIdx] = false;
     dec->stats.failed_packets += refused;
     return 1;
 }
@@ -212,12 +226,16 @@ static int CUDAAPI on_display(void *opaque, CUVIDPARSERDISPINFO *info)
                   SHOWN_MAX);
         return keep_failure(dec, RGPU_ERROR_LIMIT, &err);
     }
-    const int number = nv_surfaces_keep(dec->surfaces, info->picture_index);
+    const bool is_before = dec->is_before[info->picture_index];
+    if (!is_before)
+        nv_surfaces_unref(&dec->surfaces_before);
+    struct nv_surfaces *surfaces = is_before ? dec->surfaces_before : dec->surfaces;
+    const int number = surfaces ? nv_surfaces_keep(surfaces, info->picture_index) : -1;
     if (number < 0)
         return 1;
     *shown_at(dec, dec->shown_count) = (struct shown){
         .info = *info,
-        .surfaces = nv_surfaces_ref(dec->surfaces),
+        .surfaces = nv_surfaces_ref(surfaces),
         .number = number,
         .pts = entry->pts,
         .duration = entry->duration,
@@ -301,6 +319,7 @@ static void decoder_close(void *handle)
     }
     while (dec->shown_count > 0)
         shown_drop(dec, true);
+    nv_surfaces_unref(&dec->surfaces_before);
     nv_surfaces_unref(&dec->surfaces);
     nv_facts_done(&dec->facts);
     nv_table_done(&dec->table);
@@ -382,9 +401,9 @@ static int feed(struct nv_decoder *dec, const struct packet *pkt, struct error *
     int rc = nv_stream_bytes(&dec->stream, pkt, &bytes, &size, err);
     if (rc != 0)
         return rc;
-    /* Else the parser knows only with the next packet that this one is whole. What a key frame
-     * brings that cannot be decoded is to be known with the key frame. */
-    const bool whole = dec->facts.pictures == 1 && (dec->low_latency || pkt->flags & PACKET_KEY);
+    /* Else the parser knows only with the next packet that this one is whole, and it would be that
+     * one that is refused. Not for some only: it would mix up the time stamps. */
+    const bool whole = dec->facts.pictures == 1;
     CUVIDSOURCEDATAPACKET data = {
         .flags = CUVID_PKT_TIMESTAMP | (whole ? CUVID_PKT_ENDOFPICTURE : 0),
         .payload = bytes,
@@ -394,6 +413,8 @@ static int feed(struct nv_decoder *dec, const struct packet *pkt, struct error *
     bool refused;
     dec->fed = true;
     rc = parse(dec, &data, &refused, err);
+    if (rc == RGPU_ERROR_UNSUPPORTED)
+        rc = parse_end(dec, err); /* what came before the change */
     if (rc == 0 && refused) {
         nv_table_remove_newest(&dec->table);
         packet_failed(dec);
@@ -496,7 +517,9 @@ static void decoder_reset(void *handle)
     nv_facts_done(&dec->facts);
     nv_table_reset(&dec->table);
     nv_stream_reset(&dec->stream);
+    nv_surfaces_unref(&dec->surfaces_before);
     memset(dec->refused, 0, sizeof(dec->refused));
+    memset(dec->is_before, 0, sizeof(dec->is_before));
     dec->has_facts = dec->fed = dec->draining = dec->shows_recovered = false;
     dec->failure.code = 0;
 }

@@ -320,10 +320,10 @@ bool nv_surfaces_reshape(struct nv_surfaces *s, const struct nv_surfaces_params 
         params->pictures_count > p->pictures_count || params->coded_width > p->max_width ||
         params->coded_height > p->max_height)
         return false;
-    if (p->coded_width == params->coded_width && p->coded_height == params->coded_height &&
-        p->left == params->left && p->top == params->top && p->width == params->width &&
-        p->height == params->height)
-        return true;
+    if (p->coded_width == params->coded_width && p->coded_height == params->coded_height)
+        /* The parser may show pictures of before yet, and they would be lost. */
+        return p->left == params->left && p->top == params->top && p->width == params->width &&
+               p->height == params->height;
     pthread_mutex_lock(&s->lock);
     const int used = s->used;
     pthread_mutex_unlock(&s->lock);

@@ -390,6 +390,27 @@ static void test_reset_and_reuse(void **state)
 
 /* Other headers come with a packet: smaller pictures, which the decoder may be reshaped to, then
  * larger ones. */
+/* Clips one behind the other, each with its headers. */
+static void compare_joined(const char *name, struct clip *clips, int clips_count)
+{
+    size_t count = 0, at = 0;
+    for (int c = 0; c < clips_count; c++)
+        count += clips[c].count;
+    struct packet *all = calloc(count, sizeof(*all));
+    assert_non_null(all);
+    for (int c = 0; c < clips_count; c++)
+        for (size_t i = 0; i < clips[c].count; i++) {
+            all[at] = clips[c].packets[i];
+            all[at].pts += c * 1000000;
+            all[at].extradata = i == 0 && c > 0 ? clips[c].track.extradata : NULL;
+            at++;
+        }
+    compare_decoders(name, &(struct decoder_params){.track = &clips[0].track}, all, count);
+    free(all);
+    for (int c = 0; c < clips_count; c++)
+        clip_done(&clips[c]);
+}
+
 static void test_change_of_size(void **state)
 {
     (void)state;
@@ -398,22 +419,17 @@ static void test_change_of_size(void **state)
     if (!get_example("cropped.mp4", &clips[0]) || !get_clip("small.mp4", small_args, &clips[1]) ||
         !get_example("cropped.mp4", &clips[2]))
         skip();
-    const size_t count = clips[0].count + clips[1].count + clips[2].count;
-    struct packet *all = calloc(count, sizeof(*all));
-    assert_non_null(all);
-    size_t at = 0;
-    for (int c = 0; c < 3; c++)
-        for (size_t i = 0; i < clips[c].count; i++) {
-            all[at] = clips[c].packets[i];
-            all[at].pts += c * 1000000;
-            all[at].extradata = i == 0 && c > 0 ? clips[c].track.extradata : NULL;
-            at++;
-        }
-    compare_decoders("changes of size", &(struct decoder_params){.track = &clips[0].track}, all,
-                     count);
-    free(all);
-    for (int c = 0; c < 3; c++)
-        clip_done(&clips[c]);
+    compare_joined("changes of size", clips, 3);
+}
+
+static void test_change_of_depth(void **state)
+{
+    (void)state;
+    struct clip clips[3];
+    if (!get_example("hevc.mp4", &clips[0]) || !get_example("hevc10.mp4", &clips[1]) ||
+        !get_example("hevc.mp4", &clips[2]))
+        skip();
+    compare_joined("changes of depth", clips, 3);
 }
 
 /* An end of sequence in HEVC makes the CRA behind it begin one, and what waits is shown first. */
@@ -754,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_start_in_the_middle),
         cmocka_unit_test(test_reset_and_reuse),
         cmocka_unit_test(test_change_of_size),
+        cmocka_unit_test(test_change_of_depth),
         cmocka_unit_test(test_end_of_sequence),
         cmocka_unit_test(test_low_latency),
         cmocka_unit_test(test_captions),
