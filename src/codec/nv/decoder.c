@@ -49,6 +49,7 @@ struct nv_decoder {
     bool low_latency, by_order;
     bool fed; /* something is, or may be, inside */
     bool draining;
+    bool any_pairs;                /* a packet held several pictures */
     bool muted;                    /* what the parser shows is not wanted */
     bool shows_recovered;          /* H.264: a recovery point has been shown */
     struct rational sample_aspect; /* the container's; num 0: the stream's own counts */
@@ -394,6 +395,19 @@ static int look(struct nv_decoder *dec, const struct packet *pkt, struct error *
     return dec->shown_count > 0 ? RGPU_ERROR_AGAIN : 0;
 }
 
+/* Whether the parser is told that the packet is a whole picture. Else it knows only with the next
+ * one, and it would be that one that is refused. A packet that is told after one that was not gets
+ * another's time stamp (seen on an H200): once one holds two fields, none is told any more. */
+static bool is_whole(struct nv_decoder *dec)
+{
+    const cudaVideoCodec codec = dec->stream.codec;
+    const bool packetized =
+        codec == cudaVideoCodec_VP8 || codec == cudaVideoCodec_VP9 || codec == cudaVideoCodec_AV1;
+    const bool single = dec->facts.pictures == 1;
+    dec->any_pairs = dec->any_pairs || (!single && !packetized);
+    return single && !dec->any_pairs;
+}
+
 static int feed(struct nv_decoder *dec, const struct packet *pkt, struct error *err)
 {
     const uint8_t *bytes;
@@ -401,9 +415,7 @@ static int feed(struct nv_decoder *dec, const struct packet *pkt, struct error *
     int rc = nv_stream_bytes(&dec->stream, pkt, &bytes, &size, err);
     if (rc != 0)
         return rc;
-    /* Else the parser knows only with the next packet that this one is whole, and it would be that
-     * one that is refused. Not for some only: it would mix up the time stamps. */
-    const bool whole = dec->facts.pictures == 1;
+    const bool whole = is_whole(dec);
     CUVIDSOURCEDATAPACKET data = {
         .flags = CUVID_PKT_TIMESTAMP | (whole ? CUVID_PKT_ENDOFPICTURE : 0),
         .payload = bytes,
@@ -520,7 +532,7 @@ static void decoder_reset(void *handle)
     nv_surfaces_unref(&dec->surfaces_before);
     memset(dec->refused, 0, sizeof(dec->refused));
     memset(dec->is_before, 0, sizeof(dec->is_before));
-    dec->has_facts = dec->fed = dec->draining = dec->shows_recovered = false;
+    dec->has_facts = dec->fed = dec->draining = dec->shows_recovered = dec->any_pairs = false;
     dec->failure.code = 0;
 }
 
