@@ -66,10 +66,10 @@ int main(int argc, char **argv)
 {
     int status = STATUS_OK;
     standard_streams_open();
-    stop_install();
-    log_show(false);
     /* SVT-AV1 tells about itself on standard error otherwise; 1 leaves its errors. */
     setenv("SVT_LOG", "1", 0);
+    stop_install();
+    log_show(false);
     if (argc < 2) {
         verbs_usage(stderr);
         return STATUS_USAGE;

@@ -1,8 +1,9 @@
 /* Log lines: what the library decides on its way, and what the libraries under it say.
  *
  * Until rgpu_log_set is called nothing is logged, and libavcodec and its relatives are silent, in
- * the whole process: loading this library sets their level to AV_LOG_QUIET. A program that uses
- * them itself and wants their lines calls av_log_set_level, at any time. With rgpu_log_set they
+ * the whole process: loading this library sets their level to AV_LOG_QUIET where it is AV_LOG_INFO,
+ * their default. A program that uses them itself and wants their lines calls av_log_set_level after
+ * that. With rgpu_log_set they
  * come to the sink. SVT-AV1 alone prints to standard error by itself: a program that encodes AV1
  * sets SVT_LOG=1 (errors only) in its environment before it starts threads. Threads: the sink is
  * called from any. Memory: a line lives as long as the call. */

@@ -71,6 +71,7 @@ struct decoder_stats {
     int64_t packets, frames; /* taken, given */
     int64_t corrupt_frames;  /* given with FRAME_CORRUPT */
     int64_t failed_packets;  /* refused by the decoder as undecodable */
+    bool wants_reset;        /* another device goes on for the decoder's own until the next reset */
     /* What a user should know, one line: "rgb24 converted to gbrp" where the table of PIXEL_FORMATS
      * lacks the source's, or that another device decodes, and why; empty: nothing. */
     char note[DECODER_NOTE_MAX];
@@ -80,8 +81,8 @@ struct decoder_ops {
     /* Opens a decoder for the track. UNSUPPORTED where there is none for the codec (text names it),
      * INPUT where its headers are broken. */
     int (*open)(void **ret, const struct decoder_params *params, struct error *err);
-    /* Gives one packet, or NULL to drain. AGAIN: receive frames first, then send again. A packet
-     * that cannot be decoded is counted in the stats and is no error. */
+    /* Gives one packet, or NULL to drain. AGAIN: there are frames; receive them, then send again. A
+     * packet that cannot be decoded is counted in the stats and is no error. */
     int (*send)(void *dec, const struct packet *pkt, struct error *err);
     /* Next frame in display order with its source pts. AGAIN: send more. END: drained. */
     int (*receive)(void *dec, struct frame **ret, struct error *err);

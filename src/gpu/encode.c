@@ -49,7 +49,8 @@ struct status {
     }
 
 /* GeForce cards have 8 for the whole machine with new drivers, 5 or 3 with older ones. */
-#define NO_MORE_SESSIONS "all its encoder sessions are taken; lower --jobs, or end what else encodes"
+#define NO_MORE_SESSIONS                                                                           \
+    "all its encoder sessions are taken; lower --jobs, or end what else encodes"
 
 static const struct status statuses[] = {
     STATUS(NO_ENCODE_DEVICE, RGPU_ERROR_UNSUPPORTED, "there is no GPU with an encoder"),

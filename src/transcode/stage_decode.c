@@ -352,11 +352,19 @@ static int flush(struct session *s, struct error *err)
     return r;
 }
 
+static bool wants_reset(const struct session *s)
+{
+    struct decoder_stats stats = {0};
+    if (s->decode.decoder)
+        s->backend->decoder->stats(s->decode.decoder, &stats);
+    return stats.wants_reset;
+}
+
 static bool continues(const struct session *s, const struct feed *feed)
 {
     const struct decode_stage *d = &s->decode;
     if (!d->joined || d->windows.end == INT64_MAX || feed->pts != d->windows.end ||
-        d->held_overflow || !windows_room(&d->windows))
+        d->held_overflow || !windows_room(&d->windows) || wants_reset(s))
         return false;
     return !d->decoder || (d->any_fed && feed->ordinal <= d->last_ordinal + 1);
 }

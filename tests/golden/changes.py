@@ -7,6 +7,7 @@ second, it becomes what it was at first.
     changes.py RGPU [KIND...]    all kinds unless some are named
 """
 import hashlib
+import json
 import pathlib
 import re
 import sys
@@ -123,10 +124,13 @@ class Change:
     def transcode(self, out, segment, jobs):
         codec = "hevc" if self.kind == "hdr" else "h264"
         done = run([self.rgpu, "transcode", self.film, out, "-y", "--codec", codec, "--quality",
-                    "0", "--speed", "p1", "--segment", segment, "--jobs", jobs], check=False)
+                    "0", "--speed", "p1", "--segment", segment, "--jobs", jobs, "--json"], check=False)
         if done.returncode != 0:
             raise Failed(f"ended with {done.returncode}: {done.stderr.decode()[-500:]}")
-        return done.stderr.decode()
+        summary = json.loads(done.stdout.splitlines()[-1])
+        if summary["segments_retried"] != 0:
+            raise Failed(f"{summary['segments_retried']} segments were tried again")
+        return "\n".join(summary["warnings"])
 
     def facts(self, path):
         stream = compare.probe(path, "-show_streams", "-select_streams", "v")["streams"][0]

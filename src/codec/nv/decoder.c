@@ -144,12 +144,12 @@ static int CUDAAPI on_sequence(void *opaque, CUVIDEOFORMAT *format)
 {
     struct nv_decoder *dec = opaque;
     struct error err = {0};
-    int rc = check_format(dec, format, &err);
-    if (rc != 0) {
-        /* The parser goes on, as what it has from before is still to be shown. */
+    int rc = dec->failure.code != 0 ? 0 : check_format(dec, format, &err);
+    if (rc != 0)
         keep_failure(dec, rc, &err);
+    /* The parser goes on, as what it has from before is still to be shown. */
+    if (dec->failure.code != 0)
         return format->min_num_decode_surfaces;
-    }
     const struct nv_surfaces_params wanted = wanted_surfaces(format);
     CUresult result = CUDA_SUCCESS;
     const bool reshaped = dec->surfaces && dec->shown_count == 0 &&
@@ -190,6 +190,10 @@ static int CUDAAPI on_decode(void *opaque, CUVIDPICPARAMS *picture)
     bool *is_refused = &dec->refused[picture->CurrPicIdx];
     *is_refused = refused || (second_field && *is_refused);
     dec->is_before[picture->CurrPicIdx] = false;
+    const CUVIDAV1PICPARAMS *av1 = &picture->CodecSpecific.av1;
+    if (dec->stream.codec == cudaVideoCodec_AV1 && av1->apply_grain && av1->decodePicIdx >= 0 &&
+        av1->decodePicIdx < NV_PICTURES_MAX)
+        dec->is_before[av1->decodePicIdx] = false;
     dec->stats.failed_packets += refused;
     return 1;
 }
@@ -302,9 +306,12 @@ static int parse(struct nv_decoder *dec, CUVIDSOURCEDATAPACKET *data, bool *ret_
 static int parse_end(struct nv_decoder *dec, struct error *err)
 {
     CUVIDSOURCEDATAPACKET data = {.flags = CUVID_PKT_ENDOFSTREAM};
+    const bool had_failed = dec->failure.code != 0;
     bool refused;
     dec->fed = false;
-    return dec->parser ? parse(dec, &data, &refused, err) : 0;
+    const int rc = dec->parser ? parse(dec, &data, &refused, err) : 0;
+    dec->stats.failed_packets += rc == RGPU_ERROR_UNSUPPORTED && !had_failed; /* the last one */
+    return rc;
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -408,6 +415,22 @@ static bool is_whole(struct nv_decoder *dec)
     return single && !dec->any_pairs;
 }
 
+/* The stream changes to what the device does not decode: brings out what came before, and counts
+ * what does not come of it. The packet is another decoder's; `whole`: it is the one that changes,
+ * and not the one before, which is lost. */
+static int leave(struct nv_decoder *dec, bool whole, struct error *err)
+{
+    const int rc = parse_end(dec, err);
+    nv_table_remove_newest(&dec->table);
+    if (dec->by_order)
+        nv_order_remove_newest(&dec->table);
+    if (whole)
+        nv_table_drain(&dec->table);
+    else
+        dec->stats.failed_packets++;
+    return rc;
+}
+
 static int feed(struct nv_decoder *dec, const struct packet *pkt, struct error *err)
 {
     const uint8_t *bytes;
@@ -426,7 +449,7 @@ static int feed(struct nv_decoder *dec, const struct packet *pkt, struct error *
     dec->fed = true;
     rc = parse(dec, &data, &refused, err);
     if (rc == RGPU_ERROR_UNSUPPORTED)
-        rc = parse_end(dec, err); /* what came before the change */
+        return leave(dec, whole, err);
     if (rc == 0 && refused) {
         nv_table_remove_newest(&dec->table);
         packet_failed(dec);

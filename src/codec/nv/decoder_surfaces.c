@@ -320,8 +320,8 @@ bool nv_surfaces_reshape(struct nv_surfaces *s, const struct nv_surfaces_params 
         params->pictures_count > p->pictures_count || params->coded_width > p->max_width ||
         params->coded_height > p->max_height)
         return false;
+    /* Of the same coded size, the parser may show pictures of before yet: they would be lost. */
     if (p->coded_width == params->coded_width && p->coded_height == params->coded_height)
-        /* The parser may show pictures of before yet, and they would be lost. */
         return p->left == params->left && p->top == params->top && p->width == params->width &&
                p->height == params->height;
     pthread_mutex_lock(&s->lock);

@@ -41,7 +41,8 @@ struct nv_surfaces *nv_surfaces_ref(struct nv_surfaces *s);
 void nv_surfaces_unref(struct nv_surfaces **s); /* takes NULL, writes NULL; needs no context */
 
 /* Takes other sizes where it can: false, and nothing is changed, where codec, depth, a size over
- * the maximum, more pictures, or frames that are out are in the way. Sets *ret_error (else
+ * the maximum, another part of the same coded size, more pictures, or frames that are out are in
+ * the way. Sets *ret_error (else
  * untouched) where the driver fails. Only from the parser's sequence callback. */
 bool nv_surfaces_reshape(struct nv_surfaces *s, const struct nv_surfaces_params *params,
                          CUresult *ret_error);

@@ -10,31 +10,23 @@
 struct either {
     void *own;     /* the device's; NULL: it does not decode this */
     void *cpu;     /* NULL: not needed so far */
-    bool on_cpu;   /* which of them is in use */
-    bool leaving;  /* the CPU goes on once the device's frames are out */
+    bool on_cpu;   /* which of them gets packets */
+    bool leaving;  /* the device's frames are not all out: they come before the CPU's */
     bool has_left; /* once or more often */
     struct decoder_params params;
     struct track track;
-    struct error why; /* the device does not decode it; where the CPU does */
-    /* Packets that both have counted, and ends of the stream that the device refused. */
-    int64_t sent_twice, lost;
+    struct error why;   /* the device does not decode it; where the CPU does */
+    int64_t sent_twice; /* packets that both have counted */
 };
-
-static const struct decoder_ops *ops_of(const struct either *e)
-{
-    return e->on_cpu ? &cpu_decoder_ops : &nv_decoder_ops;
-}
-
-static void *decoder_of(const struct either *e)
-{
-    return e->on_cpu ? e->cpu : e->own;
-}
 
 static int open_cpu(struct either *e, struct error *err)
 {
-    const int rc = e->cpu ? 0 : cpu_decoder_ops.open(&e->cpu, &e->params, err);
+    struct error none = {0};
+    const int rc = e->cpu ? 0 : cpu_decoder_ops.open(&e->cpu, &e->params, &none);
     e->on_cpu = rc == 0;
-    return rc;
+    return rc == 0 ? 0
+                   : error_set(err, rc, "%.240s; cuda:%d does not decode it: %.240s", none.text,
+                               e->params.device, e->why.text);
 }
 
 static int open_one(struct either *e, struct error *err)
@@ -79,39 +71,54 @@ static int either_open(void **ret, const struct decoder_params *params, struct e
     return 0;
 }
 
-/* Where the stream changes to what the device does not decode, or damage makes it seem so, the CPU
- * goes on with the packet that says so: the next reset gives the device another try. */
+static int64_t own_packets(const struct either *e)
+{
+    struct decoder_stats stats;
+    nv_decoder_ops.stats(e->own, &stats);
+    return stats.packets;
+}
+
+/* Gives a packet to the device. Where the stream changes to what that does not decode, or damage
+ * makes it seem so, the CPU goes on with the packet until the next reset: *ret_left. */
+static int send_own(struct either *e, const struct packet *pkt, bool *ret_left, struct error *err)
+{
+    const int64_t before = own_packets(e);
+    struct error why = {0};
+    int rc = nv_decoder_ops.send(e->own, pkt, &why);
+    if (rc == RGPU_ERROR_UNSUPPORTED && !e->params.no_fallback) {
+        e->why = why;
+        rc = open_cpu(e, err);
+        if (rc != 0)
+            return rc;
+        e->sent_twice += own_packets(e) - before;
+        e->leaving = e->has_left = *ret_left = true;
+        return 0;
+    }
+    return rc == 0 || rc == RGPU_ERROR_AGAIN
+               ? rc
+               : error_set(err, rc, "%s%s", why.text,
+                           rc == RGPU_ERROR_UNSUPPORTED ? "; without --no-fallback the CPU goes on"
+                                                        : "");
+}
+
 static int either_send(void *handle, const struct packet *pkt, struct error *err)
 {
     struct either *e = handle;
-    if (e->leaving)
-        return RGPU_ERROR_AGAIN;
-    struct error why = {0};
-    const int rc = ops_of(e)->send(decoder_of(e), pkt, &why);
-    if (rc == RGPU_ERROR_UNSUPPORTED && !e->on_cpu && !e->params.no_fallback) {
-        e->why = why;
-        e->leaving = e->has_left = true;
-        *(pkt ? &e->sent_twice : &e->lost) += 1;
-        return RGPU_ERROR_AGAIN;
-    }
-    if (rc != 0 && rc != RGPU_ERROR_AGAIN)
-        return error_set(err, rc, "%s%s", why.text,
-                         rc == RGPU_ERROR_UNSUPPORTED && !e->on_cpu
-                             ? "; without --no-fallback the CPU goes on"
-                             : "");
-    return rc;
+    bool left = e->on_cpu;
+    const int rc = left ? 0 : send_own(e, pkt, &left, err);
+    return left && rc == 0 ? cpu_decoder_ops.send(e->cpu, pkt, err) : rc;
 }
 
 static int either_receive(void *handle, struct frame **ret, struct error *err)
 {
     struct either *e = handle;
-    int rc = ops_of(e)->receive(decoder_of(e), ret, err);
-    if (e->leaving && (rc == RGPU_ERROR_AGAIN || rc == RGPU_ERROR_END)) {
+    if (!e->on_cpu || e->leaving) {
+        const int rc = nv_decoder_ops.receive(e->own, ret, err);
+        if (!e->on_cpu || (rc != RGPU_ERROR_AGAIN && rc != RGPU_ERROR_END))
+            return rc;
         e->leaving = false;
-        rc = open_cpu(e, err);
-        return rc != 0 ? rc : RGPU_ERROR_AGAIN;
     }
-    return rc;
+    return cpu_decoder_ops.receive(e->cpu, ret, err);
 }
 
 static void either_reset(void *handle)
@@ -152,7 +159,8 @@ static void either_stats(void *handle, struct decoder_stats *ret)
     ret->packets += own.packets - e->sent_twice;
     ret->frames += own.frames;
     ret->corrupt_frames += own.corrupt_frames;
-    ret->failed_packets += own.failed_packets + e->lost;
+    ret->failed_packets += own.failed_packets;
+    ret->wants_reset = e->own && e->on_cpu;
     if (!e->own || e->has_left)
         say_why(e, ret->note);
 }

@@ -388,8 +388,6 @@ static void test_reset_and_reuse(void **state)
     }
 }
 
-/* Other headers come with a packet: smaller pictures, which the decoder may be reshaped to, then
- * larger ones. */
 /* Clips one behind the other, each with its headers. */
 static void compare_joined(const char *name, struct clip *clips, int clips_count)
 {
@@ -411,6 +409,8 @@ static void compare_joined(const char *name, struct clip *clips, int clips_count
         clip_done(&clips[c]);
 }
 
+/* Other headers come with a packet: smaller pictures, which the decoder may be reshaped to, then
+ * larger ones. */
 static void test_change_of_size(void **state)
 {
     (void)state;

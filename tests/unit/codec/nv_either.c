@@ -67,8 +67,10 @@ static size_t run(void *dec, const struct packet *packets, size_t count, struct 
         if (rc != 0 && rc != RGPU_ERROR_AGAIN)
             fail_msg("packet %zu: %s: %s", i, rgpu_error_name(rc), err.text);
         i += rc == 0;
+        const size_t before = ret->count;
         assert_int_equal(receive_all(dec, ret, &down),
                          i <= count ? RGPU_ERROR_AGAIN : RGPU_ERROR_END);
+        assert_true(rc == 0 || ret->count > before);
     }
     return down;
 }
@@ -170,6 +172,75 @@ static void test_the_cpu_goes_on(void **state)
     changing_done(&film);
 }
 
+/* A piece that begins where the device does not decode, of a decoder that is new or has worked. */
+static void test_the_cpu_begins(void **state)
+{
+    (void)state;
+    struct changing film;
+    if (!make_changing(&film))
+        skip();
+    const struct track *track = &film.clips[0].track;
+    const struct packet *ten = film.packets + film.clips[0].count;
+    const size_t ten_count = film.clips[1].count;
+    struct frame_list want = {0};
+    struct decoder_stats stats;
+    decode_all(&cpu_backend, &(struct decoder_params){.track = track, .threads = 1}, ten, ten_count,
+               &want, &stats);
+    void *dec = open_either(&(struct decoder_params){.track = track, .threads = 1});
+    for (int round = 0; round < 3; round++) {
+        struct frame_list have = {0}, first = {0};
+        assert_int_equal(run(dec, ten, ten_count, &have), 0);
+        expect_same(&have, &want);
+        frame_list_done(&have);
+        nv_either_ops.stats(dec, &stats);
+        assert_true(stats.wants_reset);
+        nv_either_ops.reset(dec);
+        assert_int_equal(run(dec, film.packets, film.clips[0].count, &first), film.clips[0].count);
+        nv_either_ops.stats(dec, &stats);
+        assert_false(stats.wants_reset);
+        frame_list_done(&first);
+        nv_either_ops.reset(dec);
+    }
+    assert_int_equal(stats.packets, 3 * (ten_count + film.clips[0].count));
+    assert_int_equal(stats.failed_packets, 0);
+    nv_either_ops.close(dec);
+    frame_list_done(&want);
+    changing_done(&film);
+}
+
+/* With frames of the device that were not taken. */
+static void test_it_stops_in_between(void **state)
+{
+    (void)state;
+    struct changing film;
+    struct frame_list have = {0};
+    if (!make_changing(&film))
+        skip();
+    for (int close = 0; close < 2; close++) {
+        struct error err = {0};
+        size_t down = 0, i = 0;
+        void *dec =
+            open_either(&(struct decoder_params){.track = &film.clips[0].track, .threads = 1});
+        while (i <= film.clips[0].count) {
+            const int rc = nv_either_ops.send(dec, &film.packets[i], &err);
+            assert_true(rc == 0 || rc == RGPU_ERROR_AGAIN);
+            i += rc == 0;
+            if (i <= film.clips[0].count)
+                receive_all(dec, &have, &down);
+        }
+        assert_true(down < film.clips[0].count);
+        if (!close) {
+            nv_either_ops.reset(dec);
+            frame_list_done(&have);
+            assert_int_equal(run(dec, film.packets, film.count, &have), film.clips[0].count);
+            assert_int_equal(have.count, film.count);
+        }
+        nv_either_ops.close(dec);
+        frame_list_done(&have);
+    }
+    changing_done(&film);
+}
+
 static void test_it_does_not_where_it_may_not(void **state)
 {
     (void)state;
@@ -219,6 +290,7 @@ static void test_damage(void **state)
         {"vp9.webm", SOURCE "-pix_fmt yuv420p -c:v libvpx-vp9 -deadline realtime -cpu-used 8"},
         {"vp8.webm", SOURCE "-pix_fmt yuv420p -c:v libvpx -deadline realtime -cpu-used 8"},
         {"mpeg2.ts", SOURCE "-pix_fmt yuv420p -c:v mpeg2video -bf 2 -q:v 4"},
+        {"av1.mkv", SOURCE "-pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8 -crf 40"},
     };
     const char *said = getenv("RGPU_SEED");
     const unsigned seed = said ? (unsigned)strtoul(said, NULL, 10) : (unsigned)time(NULL);
@@ -293,7 +365,7 @@ static size_t decode_with(const struct clip *clip, size_t at, struct buffer *buf
 static void test_a_damaged_header(void **state)
 {
     (void)state;
-    struct clip clip;
+    struct clip clip = {0};
     if (!get_clip("header.ts", SOURCE "-pix_fmt yuv420p -c:v mpeg2video -g 10 -q:v 4", &clip))
         skip();
     size_t key = clip.count / 2;
@@ -339,6 +411,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_cpu_goes_on),
+        cmocka_unit_test(test_the_cpu_begins),
+        cmocka_unit_test(test_it_stops_in_between),
         cmocka_unit_test(test_it_does_not_where_it_may_not),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_a_damaged_header),
