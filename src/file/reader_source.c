@@ -16,9 +16,15 @@
 #define INTERRUPT_MS 50 /* how soon an interrupt is seen */
 #define SNIFF_BOXES_MAX 10000
 
+/* Also by libavformat's names for it: its own reader could not be interrupted. */
+static bool is_standard_input(const char *path)
+{
+    return strcmp(path, "-") == 0 || strcmp(path, "pipe:") == 0 || strcmp(path, "pipe:0") == 0;
+}
+
 const char *source_name(const struct source *s)
 {
-    return strcmp(s->path, "-") == 0 ? "standard input" : s->path;
+    return is_standard_input(s->path) ? "standard input" : s->path;
 }
 
 /* IO and NO_SPACE speak of outputs. */
@@ -174,7 +180,7 @@ bool reader_can_reopen(const char *path)
     static const char *const passing[] = {"fd",   "pipe", "rist",    "rtp", "srt",
                                           "srtp", "udp",  "udplite", NULL};
     struct stat st;
-    if (strcmp(path, "-") == 0)
+    if (is_standard_input(path))
         return false;
     if (stat(path, &st) == 0)
         return !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode);
@@ -189,7 +195,7 @@ int source_open(struct source *ret, const char *path, struct reader_interrupt in
     struct stat st;
     int rc = 0;
     *ret = (struct source){.path = path, .fd = -1, .interrupt = interrupt};
-    if (strcmp(path, "-") == 0) {
+    if (is_standard_input(path)) {
         rc = open_standard_input(ret, err);
     } else if (stat(path, &st) == 0) {
         rc = open_file(ret, &st, err);

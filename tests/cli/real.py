@@ -223,17 +223,19 @@ class Real(unittest.TestCase):
 
     def test_ctrl_c_while_the_input_stalls(self):
         out = self.folder / "stalled.mp4"
-        with subprocess.Popen([RGPU, "transcode", "-", out, "--json"], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
-            job.stdin.buffer.write(self.film.read_bytes()[:-1000])
-            job.stdin.flush()
-            self.assertIn("progress", job.stdout.readline())
-            job.send_signal(signal.SIGINT)
-            try:
-                self.assertEqual(job.wait(20), 130)
-            finally:
-                job.kill()
-        self.assertFalse(out.exists())
+        for name in "-", "pipe:0":
+            with self.subTest(name=name), \
+                 subprocess.Popen([RGPU, "transcode", name, out, "--json"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+                try:
+                    job.stdin.buffer.write(self.film.read_bytes()[:-1000])
+                    job.stdin.flush()
+                    self.assertIn("progress", job.stdout.readline())
+                    job.send_signal(signal.SIGINT)
+                    self.assertEqual(job.wait(20), 130)
+                finally:
+                    job.kill()
+            self.assertFalse(out.exists())
 
     def test_probe(self):
         info = json.loads(self.done(run(RGPU, "probe", self.film, "--json", "--points")).stdout)

@@ -365,6 +365,7 @@ static bool same_format(const CUVIDEOFORMAT *a, const CUVIDEOFORMAT *b)
     return a->coded_width == b->coded_width && a->coded_height == b->coded_height &&
            a->bit_depth_luma_minus8 == b->bit_depth_luma_minus8 &&
            a->chroma_format == b->chroma_format &&
+           a->min_num_decode_surfaces == b->min_num_decode_surfaces &&
            memcmp(&a->display_area, &b->display_area, sizeof(a->display_area)) == 0;
 }
 
@@ -388,6 +389,7 @@ static void look_for_format(struct parser *p, const struct unit *unit)
     tell_format(p, &format);
     if (same_size)
         drain(p);
+    p->decoder->has_b_frames = 0; /* libavcodec lets it grow only */
 }
 
 /* ---- pictures ------------------------------------------------------------------------------- */

@@ -120,15 +120,15 @@ static struct nv_surfaces_params wanted_surfaces(const CUVIDEOFORMAT *format)
 
 static int check_format(struct nv_decoder *dec, const CUVIDEOFORMAT *format, struct error *err)
 {
+    static const char *const samplings[] = {"grey", "4:2:0", "4:2:2", "4:4:4"}; /* in their order */
     const struct nv_shape shape = {format->codec, format->bit_depth_luma_minus8 + 8,
                                    (int)format->coded_width, (int)format->coded_height};
     if (format->chroma_format != cudaVideoChromaFormat_420 ||
         format->bit_depth_luma_minus8 != format->bit_depth_chroma_minus8 ||
         (shape.depth != 8 && shape.depth != 10))
         return error_set(err, RGPU_ERROR_UNSUPPORTED,
-                         "the stream changes to a format that NVDEC is not used for (chroma format "
-                         "%d, %d bits)",
-                         (int)format->chroma_format, shape.depth);
+                         "the stream changes to %s of %d bits, which NVDEC is not used for",
+                         samplings[format->chroma_format & 3], shape.depth);
     if (format->min_num_decode_surfaces > NV_PICTURES_MAX ||
         format->display_area.right <= format->display_area.left ||
         format->display_area.bottom <= format->display_area.top)
