@@ -1,6 +1,7 @@
 #include "nvenc_client.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -254,18 +255,25 @@ uint32_t client_headers(struct client *c, uint8_t *ret, size_t room)
 
 /* ---- submission ----------------------------------------------------------------------------- */
 
+/* One thread may map while another one takes packets and unmaps. */
+static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
+
 struct client_slot *client_upload(struct client *c, int n)
 {
     struct client_slot *slot = &c->slots[c->submitted % CLIENT_SLOTS];
+    pthread_mutex_lock(&slots_lock);
     CHECK(!slot->mapped);
+    pthread_mutex_unlock(&slots_lock);
     NV_ENC_MAP_INPUT_RESOURCE map = {.version = NV_ENC_MAP_INPUT_RESOURCE_VER,
                                      .registeredResource = slot->registered};
     draw(c, slot->pixels, n);
     CUDA_OK(cuMemcpyHtoDAsync_v2(slot->memory, slot->pixels, (size_t)c->pitch * c->lines * 3 / 2,
                                  c->stream));
     NV_OK(c->api.nvEncMapInputResource(c->encoder, &map));
+    pthread_mutex_lock(&slots_lock);
     slot->mapped = map.mappedResource;
     slot->timestamp = CLIENT_TIME(n);
+    pthread_mutex_unlock(&slots_lock);
     return slot;
 }
 
@@ -321,6 +329,7 @@ NV_ENC_LOCK_BITSTREAM client_lock_params(const struct client *c, int n)
 
 static void unmap(struct client *c, uint64_t timestamp)
 {
+    pthread_mutex_lock(&slots_lock);
     for (int i = 0; i < CLIENT_SLOTS; i++) {
         struct client_slot *slot = &c->slots[i];
         if (!slot->mapped || slot->timestamp != timestamp)
@@ -328,6 +337,7 @@ static void unmap(struct client *c, uint64_t timestamp)
         NV_OK(c->api.nvEncUnmapInputResource(c->encoder, slot->mapped));
         slot->mapped = NULL;
     }
+    pthread_mutex_unlock(&slots_lock);
 }
 
 void client_take(struct client *c)
