@@ -31,6 +31,20 @@ void clip_dir_remove(void)
     assert_int_equal(system(command), 0);
 }
 
+int clip_set_up(void **state)
+{
+    (void)state;
+    clip_dir_make();
+    return 0;
+}
+
+int clip_tear_down(void **state)
+{
+    (void)state;
+    clip_dir_remove();
+    return 0;
+}
+
 const char *clip_dir(void)
 {
     return dir;

@@ -32,6 +32,11 @@ struct picture_sum {
 /* Makes a temporary directory, which clip_dir_remove removes with all in it. */
 void clip_dir_make(void);
 void clip_dir_remove(void);
+
+/* The same, for cmocka_run_group_tests. */
+int clip_set_up(void **state);
+int clip_tear_down(void **state);
+
 const char *clip_dir(void);
 
 /* Runs "ffmpeg ARGS DIR/NAME". False: ffmpeg failed (no such encoder in this build). */

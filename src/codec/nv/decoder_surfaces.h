@@ -42,8 +42,8 @@ void nv_surfaces_unref(struct nv_surfaces **s); /* takes NULL, writes NULL; need
 
 /* Takes other sizes where it can: false, and nothing is changed, where codec, depth, a size over
  * the maximum, another part of the same coded size, more pictures, or frames that are out are in
- * the way. Sets *ret_error (else
- * untouched) where the driver fails. Only from the parser's sequence callback. */
+ * the way. Sets *ret_error (else untouched) where the driver fails. Only from the parser's sequence
+ * callback. */
 bool nv_surfaces_reshape(struct nv_surfaces *s, const struct nv_surfaces_params *params,
                          CUresult *ret_error);
 

@@ -21,11 +21,11 @@ struct either {
 
 static int open_cpu(struct either *e, struct error *err)
 {
-    struct error none = {0};
-    const int rc = e->cpu ? 0 : cpu_decoder_ops.open(&e->cpu, &e->params, &none);
+    struct error failed = {0};
+    const int rc = e->cpu ? 0 : cpu_decoder_ops.open(&e->cpu, &e->params, &failed);
     e->on_cpu = rc == 0;
     return rc == 0 ? 0
-                   : error_set(err, rc, "%.240s; cuda:%d does not decode it: %.240s", none.text,
+                   : error_set(err, rc, "%.240s; cuda:%d does not decode it: %.240s", failed.text,
                                e->params.device, e->why.text);
 }
 
@@ -79,8 +79,8 @@ static int64_t own_packets(const struct either *e)
 }
 
 /* Gives a packet to the device. Where the stream changes to what that does not decode, or damage
- * makes it seem so, the CPU goes on with the packet until the next reset: *ret_left. */
-static int send_own(struct either *e, const struct packet *pkt, bool *ret_left, struct error *err)
+ * makes it seem so, it is the CPU's turn with the packet, and until the next reset. */
+static int send_own(struct either *e, const struct packet *pkt, struct error *err)
 {
     const int64_t before = own_packets(e);
     struct error why = {0};
@@ -91,7 +91,7 @@ static int send_own(struct either *e, const struct packet *pkt, bool *ret_left, 
         if (rc != 0)
             return rc;
         e->sent_twice += own_packets(e) - before;
-        e->leaving = e->has_left = *ret_left = true;
+        e->leaving = e->has_left = true;
         return 0;
     }
     return rc == 0 || rc == RGPU_ERROR_AGAIN
@@ -104,9 +104,8 @@ static int send_own(struct either *e, const struct packet *pkt, bool *ret_left, 
 static int either_send(void *handle, const struct packet *pkt, struct error *err)
 {
     struct either *e = handle;
-    bool left = e->on_cpu;
-    const int rc = left ? 0 : send_own(e, pkt, &left, err);
-    return left && rc == 0 ? cpu_decoder_ops.send(e->cpu, pkt, err) : rc;
+    const int rc = e->on_cpu ? 0 : send_own(e, pkt, err);
+    return rc == 0 && e->on_cpu ? cpu_decoder_ops.send(e->cpu, pkt, err) : rc;
 }
 
 static int either_receive(void *handle, struct frame **ret, struct error *err)

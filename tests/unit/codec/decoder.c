@@ -784,20 +784,6 @@ static void test_errors(void **state)
     backend->decoder->close(NULL);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    clip_dir_make();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clip_dir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -822,5 +808,5 @@ int main(void)
     if (!backend)
         return 77;
     codec_log_to_sink();
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, clip_set_up, clip_tear_down);
 }

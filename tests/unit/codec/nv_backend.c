@@ -464,25 +464,11 @@ static void test_deinterlacing(void **state)
     clip_done(&clip);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    clip_dir_make();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clip_dir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest without_video[] = {cmocka_unit_test(test_without_video)};
     if (getenv(WITHOUT_VIDEO))
-        return cmocka_run_group_tests(without_video, set_up, tear_down);
+        return cmocka_run_group_tests(without_video, clip_set_up, clip_tear_down);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pictures_come_down),
         cmocka_unit_test(test_a_decoder_falls_back),
@@ -492,5 +478,5 @@ int main(void)
         cmocka_unit_test(test_a_failing_wait_frees_nothing),
         cmocka_unit_test(test_deinterlacing),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, clip_set_up, clip_tear_down);
 }

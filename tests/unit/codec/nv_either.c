@@ -395,20 +395,6 @@ static void test_a_damaged_header(void **state)
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static int set_up(void **state)
-{
-    (void)state;
-    clip_dir_make();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clip_dir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,7 +411,7 @@ int main(void)
         return getenv("RGPU_STANDIN") ? 1 : 77;
     }
     codec_log_to_sink();
-    const int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+    const int failed = cmocka_run_group_tests(tests, clip_set_up, clip_tear_down);
     gpu_close(&device);
     return failed;
 }

@@ -104,25 +104,11 @@ static void test_table(void **state)
     free(t);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    clip_dir_make();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clip_dir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_left_out),
         cmocka_unit_test(test_table),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, clip_set_up, clip_tear_down);
 }

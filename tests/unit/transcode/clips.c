@@ -332,25 +332,11 @@ static void interlaced(void **state)
     clip_done(&clip);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    clip_dir_make();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clip_dir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lossless_in_any_order),
         cmocka_unit_test(interlaced),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, clip_set_up, clip_tear_down);
 }
